@@ -1,0 +1,87 @@
+"""The rules of the house (CONTRIBUTING.md), each as a test."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TRACKED = subprocess.run(
+    ["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
+).stdout.splitlines()
+PYTHON = sorted(path for path in TRACKED if path.endswith(".py") and (ROOT / path).exists())
+MODULES = [path for path in PYTHON if path.split("/")[0] in {"corral", "lab", "tasks", "inventory", "bench"}]
+
+
+def imported_by(path: str) -> set[str]:
+    """Every module that `path` imports, wherever in the file it does so."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", [p for p in PYTHON if p.startswith("tasks/") or p == "deploy.py"])
+def test_tasks_import_pyinfra_and_plain_data_only(path):
+    forbidden = {
+        name for name in imported_by(path) if within(name, "boto3", "botocore", "moto", "lab", "corral")
+    }
+    assert not forbidden
+
+
+@pytest.mark.parametrize("path", [p for p in PYTHON if not p.startswith(("lab/", "tests/"))])
+def test_nobody_imports_the_lab(path):
+    assert not {name for name in imported_by(path) if within(name, "lab", "moto")}
+
+
+@pytest.mark.parametrize("path", [p for p in PYTHON if p.startswith("corral/stack/")])
+def test_the_stack_is_pure(path):
+    talks = {"boto3", "botocore", "corral.aws", "subprocess", "socket", "requests", "urllib", "click"}
+    assert not {name for name in imported_by(path) if within(name, *talks)}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        p
+        for p in TRACKED
+        if p.startswith(("tasks/", "corral/", "templates/", "files/", "inventory/", "deploy.py"))
+    ],
+)
+def test_a_difference_between_environments_is_a_named_setting(path):
+    compares = re.compile(r"environment\s*(==|!=|in)\s*[\[({]?\s*['\"]", re.IGNORECASE)
+    assert not compares.search((ROOT / path).read_text(errors="replace"))
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if Path(p).name != "__init__.py"])
+def test_a_module_is_short_and_says_what_it_is_for(path):
+    source = (ROOT / path).read_text()
+    assert ast.get_docstring(ast.parse(source)), "the first line says what the module is for"
+    assert len(source.splitlines()) <= 220, "is there a seam to split it at?"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in TRACKED if re.search(r"(requirements/.*\.txt|package-lock\.json|\.npmrc)$", p)]
+)
+def test_no_lock_file_names_where_packages_come_from(path):
+    assert not re.search(
+        r"https?://(?!opencollective|github\.com/sponsors|www\.patreon)",
+        re.sub(r'"(url|funding)": "[^"]*"', "", (ROOT / path).read_text()),
+    ), path
+
+
+def test_every_python_package_is_pinned_with_a_hash():
+    for lock in ("run.txt", "dev.txt"):
+        text = (ROOT / "requirements" / lock).read_text()
+        requirements = re.findall(r"^[A-Za-z0-9][^\n]*(?:\\\n[^\n]*)*", text, re.MULTILINE)
+        assert requirements
+        assert not [r for r in requirements if "==" not in r or "--hash=sha256:" not in r]
