@@ -1,0 +1,43 @@
+"""The `corral` command. Its groups are entry points of pyproject.toml, loaded when they are called."""
+
+from importlib.metadata import entry_points
+
+import click
+
+from corral.cli.common import Chosen, environment_option, fail
+from corral.errors import CorralError
+
+
+class Groups(click.Group):
+    """Finds groups of commands by entry point: `corral stack` imports neither the lab nor releases."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all groups."""
+        return sorted(entry_points(group="corral.commands").names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The group of that name, imported now; None when there is none."""
+        for entry in entry_points(group="corral.commands", name=cmd_name):
+            command: click.Command = entry.load()
+            return command
+        return None
+
+
+@click.group(cls=Groups, context_settings={"help_option_names": ["-h", "--help"]})
+@environment_option
+@click.version_option(package_name="corral")
+@click.pass_context
+def corral(ctx: click.Context) -> None:
+    """One product's whole fleet on AWS: its stack, its releases, its hosts.
+
+    Hosts are converged by pyinfra itself: pyinfra inventory/aws.py deploy.py
+    """
+    ctx.ensure_object(Chosen)
+
+
+def main() -> None:
+    """Run the command; what the reader can mend is a sentence on stderr and exit code 1, not a traceback."""
+    try:
+        corral(prog_name="corral")
+    except CorralError as error:
+        fail(error)

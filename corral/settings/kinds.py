@@ -1,0 +1,45 @@
+"""The kinds of value that settings are made of, each refusing what AWS or a host would refuse much later.
+
+A message reads "what is wrong|what to write instead"; `corral.settings.sentences` makes a sentence of each.
+"""
+
+import re
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(IPv4Network(value))
+    except ValueError as error:
+        raise ValueError(f"not an IPv4 network: {error}|write one such as 10.42.0.0/16") from None
+
+
+def _domain(value: str) -> str:
+    # RFC 1123, section 2.1, and RFC 1035's 253 characters: labels of letters, digits and inner hyphens.
+    if len(value) > 253 or not re.fullmatch(rf"{LABEL}(\.{LABEL})+", value):
+        raise ValueError(
+            f"{value!r} is not a domain name|write one such as chat.example.com, in small letters"
+        )
+    return value
+
+
+def _account(value: str) -> str:
+    if not re.fullmatch(r"\d{12}", value):
+        raise ValueError(
+            f"{value!r} is not an AWS account id|write its 12 digits in quotes (aws sts get-caller-identity)"
+        )
+    return value
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Account = Annotated[str, AfterValidator(_account)]
+Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
+InstanceType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*\.(nano|micro|small|medium|\d*x?large|metal)$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
+SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]

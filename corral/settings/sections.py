@@ -1,0 +1,112 @@
+"""The tables of an environment file: what each may hold, and which values go together."""
+
+from ipaddress import IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from corral.settings.kinds import Cidr, InstanceType, Name, SqlName
+
+
+class Section(BaseModel):
+    """One table of the file. Strict: a text is no number, and a key that we do not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
+
+
+class Aws(Section):
+    """Where the AWS API is, if it is not Amazon's, and worthless keys for it."""
+
+    endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = None
+    access_key_id: Annotated[str | None, Field(repr=False)] = None
+    secret_access_key: Annotated[str | None, Field(repr=False)] = None
+
+    @field_validator("access_key_id", "secret_access_key")
+    @classmethod
+    def _no_real_keys_in_files(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and not info.data.get("endpoint_url"):
+            raise ValueError(
+                "keys in a file are for an endpoint of your own only"
+                "|remove it; give credentials in boto3's standard ways (AWS_PROFILE, an instance role)"
+            )
+        return value
+
+
+class Network(Section):
+    """The VPC, and who may come in by SSH."""
+
+    cidr: Cidr
+    nat: Literal["none", "one", "per-zone"] = "one"
+    operator_cidrs: tuple[Cidr, ...] = ()
+
+    @field_validator("operator_cidrs", mode="before")
+    @classmethod
+    def _frozen(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("cidr")
+    @classmethod
+    def _room_for_subnets(cls, value: str) -> str:
+        if not 16 <= IPv4Network(value).prefixlen <= 20:
+            raise ValueError("a VPC is a /16 to a /20 here|write one such as 10.42.0.0/16")
+        return value
+
+
+class Balancer(Section):
+    """The load balancer."""
+
+    deletion_protection: bool = True
+    access_logs: bool = True
+    access_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    idle_seconds: Annotated[int, Field(ge=1, le=4000)] = 60
+
+
+class Image(Section):
+    """Which machine image instances boot."""
+
+    parameter: Annotated[str, Field(pattern=r"^/[\w./-]+$")] = "/aws/service/debian/release/13/latest/amd64"
+
+
+class Ssh(Section):
+    """How pyinfra logs in."""
+
+    user: Name = "admin"
+    key_name: str | None = None
+    private_key: str | None = None
+
+
+class App(Section):
+    """The app servers: how many, how big, how they run the application."""
+
+    instance_type: InstanceType
+    min: Annotated[int, Field(ge=1, le=1000)]
+    max: Annotated[int, Field(ge=1, le=1000)]
+    desired: Annotated[int, Field(ge=1, le=1000)]
+    processes: Annotated[int, Field(ge=1, le=64)] = 2
+    drain_seconds: Annotated[int, Field(ge=1, le=300)] = 30
+    disk_gib: Annotated[int, Field(ge=8, le=1024)] = 20
+
+    @field_validator("max")
+    @classmethod
+    def _above_min(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("min", 0):
+            raise ValueError(f"{value} is below app.min ({info.data['min']})|raise max or lower min")
+        return value
+
+    @field_validator("desired")
+    @classmethod
+    def _within(cls, value: int, info: ValidationInfo) -> int:
+        low, high = info.data.get("min", value), info.data.get("max", value)
+        if low <= high and not low <= value <= high:
+            raise ValueError(f"{value} is outside min..max|give a number from {low} to {high}")
+        return value
+
+
+class Db(Section):
+    """The database server."""
+
+    instance_type: InstanceType
+    version: Annotated[int, Field(ge=17, le=17)] = 17
+    database: SqlName = "chat"
+    user: SqlName = "chat"
+    disk_gib: Annotated[int, Field(ge=8, le=16384)] = 20

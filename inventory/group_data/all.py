@@ -1,0 +1,31 @@
+"""What every host may know about its environment. Tasks see these names as `host.data.<name>`."""
+
+from corral.settings import load
+from corral.ssh import transport_without_delay
+
+# pyinfra takes every name of this file as data, but those with two underscores and those that are imported.
+__settings = load()
+
+environment = __settings.environment
+project = __settings.project
+account = __settings.account
+region = __settings.region
+domain = __settings.domain
+private_zone = __settings.private_zone
+timezone = __settings.timezone
+locale = __settings.locale
+
+vpc_cidr = __settings.network.cidr
+balancer_cidrs = list(__settings.public_cidrs)
+app_cidrs = list(__settings.private_cidrs)
+operator_cidrs = list(__settings.network.operator_cidrs)
+
+releases_bucket = __settings.releases_bucket
+parameter_prefix = __settings.parameter_prefix
+
+# How pyinfra reaches and becomes root on a host (docs.pyinfra.com: SSH connector, global arguments).
+_sudo = True
+ssh_user = __settings.ssh.user
+ssh_key = __settings.ssh.private_key
+ssh_strict_host_key_checking = "accept-new"
+ssh_paramiko_connect_kwargs = {"transport_factory": transport_without_delay}
