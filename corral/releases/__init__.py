@@ -1,0 +1,1 @@
+"""Releases of the application: built, kept in S3, named by each environment's pointer."""
