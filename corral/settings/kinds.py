@@ -36,10 +36,21 @@ def _account(value: str) -> str:
     return value
 
 
+def _environment(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", value):
+        raise ValueError(
+            f"{value!r} is no name for an environment"
+            "|rename the file: at most 15 small letters, digits and hyphens, the first a letter"
+        )
+    return value
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Account = Annotated[str, AfterValidator(_account)]
 Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*\.(nano|micro|small|medium|\d*x?large|metal)$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
+EnvironmentName = Annotated[str, AfterValidator(_environment)]
+# A load balancer's name, "<project>-<environment>", has at most 32 characters.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,14}$")]
 SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]

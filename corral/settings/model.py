@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import CorralError
-from corral.settings.kinds import Account, Domain, Name, Zone
+from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Zone
 from corral.settings.sections import App, Aws, Balancer, Db, Image, Network, Section, Ssh
 from corral.settings.sentences import explain
 
@@ -19,7 +19,7 @@ SEE = "docs/settings.md"
 class Settings(Section):
     """All settings of one environment."""
 
-    environment: Annotated[str, Field(exclude=True)]
+    environment: Annotated[EnvironmentName, Field(exclude=True)]
     project: Name = "chat"
     account: Account
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]

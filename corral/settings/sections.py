@@ -85,6 +85,8 @@ class App(Section):
     processes: Annotated[int, Field(ge=1, le=64)] = 2
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = 30
     disk_gib: Annotated[int, Field(ge=8, le=1024)] = 20
+    health_check: Literal["EC2", "ELB"] = "EC2"
+    health_check_grace_seconds: Annotated[int, Field(ge=60, le=7200)] = 600
 
     @field_validator("max")
     @classmethod

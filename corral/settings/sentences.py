@@ -1,4 +1,4 @@
-"""Puts what pydantic found wrong with an environment file into sentences: key, problem, remedy; all at once."""
+"""Says what pydantic found wrong with an environment file: key, problem and remedy, all at once."""
 
 import types
 import typing

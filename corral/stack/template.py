@@ -1,0 +1,64 @@
+"""Puts the parts of the stack together, in the order in which they need each other."""
+
+import json
+
+from troposphere import Output, Ref, Template
+
+from corral.errors import CorralError
+from corral.settings import Settings
+from corral.stack import balancer, names, network, roles, security, servers, storage
+
+# CreateStack takes no more in its TemplateBody (CloudFormation quotas, "Template body size in a request").
+MOST_BYTES = 51_200
+
+
+def assemble(settings: Settings) -> Template:
+    """The whole stack of one environment."""
+    template = Template()
+    template.set_version("2010-09-09")
+    template.set_description(f"{settings.project}, environment {settings.environment}. Made by corral.")
+
+    # Zones are a setting here, so cfn-lint's advice to take whatever zones there are (W3010) is not for us.
+    template.set_metadata({"cfn-lint": {"config": {"ignore_checks": ["W3010"]}}})
+
+    net = network.add(template, settings)
+    groups = security.add(template, settings, net)
+    buckets = storage.add(template, settings)
+    zones = names.add_zones(template, settings, net)
+    certificate = names.add_certificate(template, settings, zones)
+    front = balancer.add(template, settings, net, groups, buckets, certificate)
+    names.add_site_record(template, settings, zones, front)
+    profiles = roles.add(template, settings, buckets, zones)
+    servers.add(template, settings, net, groups, zones, front, profiles)
+
+    _tell(template, "Site", f"https://{settings.domain}/", "What users open")
+    _tell(template, "BalancerName", front.balancer.get_att("DNSName"), "Name that the site is an alias of")
+    _tell(template, "ReleasesBucket", Ref(buckets.releases), "Releases, runtimes and pointers")
+    _tell(template, "Vpc", Ref(net.vpc), "The environment's network")
+    _tell(template, "PrivateZone", Ref(zones.private), f"Route 53 zone of {settings.private_zone}")
+    return template
+
+
+def render(settings: Settings) -> str:
+    """The template as JSON with sorted keys, so that two renderings compare line by line.
+
+    Raises CorralError when CloudFormation would refuse its size.
+    """
+    everything = assemble(settings).to_dict()
+    text = json.dumps(everything, indent=1, sort_keys=True) + "\n"
+    size = len(compact(text).encode())
+    if size > MOST_BYTES:
+        problem = (
+            f"The template of {settings.environment} has {size} bytes; CloudFormation takes {MOST_BYTES}."
+        )
+        raise CorralError(problem, "Name fewer zones, or split the stack.", "docs/stack.md")
+    return text
+
+
+def compact(text: str) -> str:
+    """The same template without the white space that is there for readers only: what is sent."""
+    return json.dumps(json.loads(text), separators=(",", ":"), sort_keys=True)
+
+
+def _tell(template: Template, title: str, value: object, description: str) -> None:
+    template.add_output(Output(title, Value=value, Description=description))
