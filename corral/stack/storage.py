@@ -7,6 +7,9 @@ from troposphere import GetAtt, Ref, Template, s3
 from corral.settings import Settings
 from corral.stack.tags import tags
 
+# Kept when the stack goes, but not when its creation fails: else the next attempt would find the name taken.
+KEPT = "RetainExceptOnCreate"
+
 
 @dataclass(frozen=True)
 class Buckets:
@@ -45,7 +48,7 @@ def _bucket(
         s3.Bucket(
             f"{title}Bucket",
             BucketName=name,
-            DeletionPolicy="Retain",
+            DeletionPolicy=KEPT,
             UpdateReplacePolicy="Retain",
             VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
             BucketEncryption=s3.BucketEncryption(ServerSideEncryptionConfiguration=[encrypt]),
@@ -86,7 +89,7 @@ def _policy(template: Template, bucket: s3.Bucket, statements: list[dict[str, ob
             f"{bucket.title}Policy",
             Bucket=Ref(bucket),
             # The policy must not go before a bucket that stays.
-            DeletionPolicy="Retain",
+            DeletionPolicy=KEPT,
             UpdateReplacePolicy="Retain",
             PolicyDocument={"Version": "2012-10-17", "Statement": [tls_only, *statements]},
         )

@@ -60,5 +60,11 @@ def compact(text: str) -> str:
     return json.dumps(json.loads(text), separators=(",", ":"), sort_keys=True)
 
 
+def parameters(text: str) -> dict[str, str]:
+    """The template's parameters and their values, to be said outright when the stack is applied."""
+    given = json.loads(text).get("Parameters", {})
+    return {name: parameter["Default"] for name, parameter in given.items()}
+
+
 def _tell(template: Template, title: str, value: object, description: str) -> None:
     template.add_output(Output(title, Value=value, Description=description))
