@@ -14,8 +14,8 @@ from corral.errors import CorralError
 
 SEE = "docs/releases.md"
 
-# Measured on Node's binary (127 MB), one core: level 3 gives 41.6 MB in 0.4 s, 10: 37.0 MB in 2.0 s, 15: 36.5 MB
-# in 14.6 s, 19: 32.8 MB in 31 s; all unpack in 0.2 s.
+# Measured on Node's binary (127 MB), one core: level 3 gives 41.6 MB in 0.4 s, 10: 37.0 MB in 2.0 s,
+# 15: 36.5 MB in 14.6 s, 19: 32.8 MB in 31 s; all unpack in 0.2 s.
 LEVEL = 10
 CHUNK = 1 << 20
 

@@ -1,0 +1,107 @@
+"""The few ways in which the releases bucket is read and written: once, on a condition, with checked sums."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from corral.errors import CorralError
+
+SEE = "docs/releases.md"
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 412 when the condition does
+# not hold, 409 when another conditional write to the same key is on its way.
+LOST = {"PreconditionFailed", "ConditionalRequestConflict"}
+MISSING = {"NoSuchKey", "404", "NotFound"}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The releases bucket of an environment. `s3` is a boto3 client, whose other errors pass through."""
+
+    s3: Any
+    name: str
+    environment: str
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """Content and ETag of an object; None when there is none."""
+        with self._there():
+            try:
+                answer = self.s3.get_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if _code(error) in MISSING:
+                    return None
+                raise
+        return answer["Body"].read(), answer["ETag"]
+
+    def sha256(self, key: str) -> str | None:
+        """The hex SHA-256 that S3 checked when it took the object in; None without one, or without object."""
+        with self._there():
+            try:
+                answer = self.s3.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
+            except ClientError as error:
+                if _code(error) in MISSING:
+                    return None
+                raise
+        return base64.b64decode(answer.get("ChecksumSHA256", "")).hex() or None
+
+    def put_once(self, key: str, path: Path, sha256: str) -> bool:
+        """Write a file, whose hex SHA-256 S3 checks, unless the key is there already: then False.
+
+        Raises CorralError when the key is there with another content.
+        """
+        checked = {
+            "ChecksumAlgorithm": "SHA256",
+            "ChecksumSHA256": base64.b64encode(bytes.fromhex(sha256)).decode(),
+        }
+        with path.open("rb") as body:
+            if self.put(key, body, IfNoneMatch="*", **checked):
+                return True
+        found = self.sha256(key)
+        if found is None:
+            raise CorralError(f"Someone else is writing s3://{self.name}/{key} right now.", "Try again.", SEE)
+        if found != sha256:
+            raise CorralError(
+                f"s3://{self.name}/{key} exists with other content, and what is published never changes.",
+                "Take another version: commit the change, or name one with --version.",
+                SEE,
+            )
+        return False
+
+    def put(self, key: str, body: Any, **conditions: str) -> bool:
+        """Write an object on S3's `conditions` (IfMatch, IfNoneMatch, checksums); False when one fails."""
+        with self._there():
+            try:
+                self.s3.put_object(Bucket=self.name, Key=key, Body=body, **conditions)
+            except ClientError as error:
+                if _code(error) in LOST:
+                    return False
+                raise
+        return True
+
+    def objects(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """All objects below `prefix`, as S3 lists them. One request per 1000."""
+        with self._there():
+            for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+                yield from page.get("Contents", ())
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            if _code(error) != "NoSuchBucket":
+                raise
+            raise CorralError(
+                f"There is no bucket {self.name}: the stack of {self.environment} makes it.",
+                f"Apply the stack first: corral stack apply -e {self.environment}",
+                SEE,
+            ) from error
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,145 @@
+"""Releases in S3: written once, complete or not there; and the pointer to the one that an environment runs.
+
+    releases/app/<version>/{app.tar.zst, app.tar.zst.sha256, manifest.json}
+    environments/<environment>/app/current.json     in a versioned bucket: its versions are the history
+
+The manifest is written last: a release without one was interrupted.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from corral.errors import CorralError
+from corral.releases.archive import sha256
+from corral.releases.bucket import Bucket
+from corral.releases.manifest import Manifest
+from corral.releases.names import ARCHIVE, CHECKSUM, MANIFEST, RELEASES, pointer_key, release_key
+
+SEE = "docs/releases.md"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Which release an environment runs, which one it ran before, and who said so when."""
+
+    version: str
+    sha256: str
+    previous: str | None
+    by: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """A release as a listing shows it. `size` of the archive in bytes; `complete`: it has all its files."""
+
+    version: str
+    at: datetime
+    size: int
+    complete: bool
+
+
+def publish(bucket: Bucket, directory: Path) -> tuple[Manifest, bool]:
+    """Publish what `build` made; the second value is False when all of it was there already.
+
+    Raises CorralError when `directory` is no whole release, or when its version is taken by another archive.
+    """
+    manifest = Manifest.of(directory)
+    added = False
+    for name in (ARCHIVE, CHECKSUM):
+        key = release_key(manifest.version, name)
+        added |= bucket.put_once(key, directory / name, sha256(directory / name))
+    # The same archive may have been built twice: then the first manifest stays, with its own time.
+    added |= bucket.put(
+        release_key(manifest.version, MANIFEST), (directory / MANIFEST).read_bytes(), IfNoneMatch="*"
+    )
+    return manifest, added
+
+
+def check_complete(bucket: Bucket, version: str) -> Manifest:
+    """The manifest of a published release whose files are all there and whole; else raises CorralError."""
+    key = release_key(version, MANIFEST)
+    found = bucket.read(key)
+    if found is None:
+        raise CorralError(
+            f"Release {version} is not in {bucket.name}, or its publishing was interrupted.",
+            f"Publish it: corral release publish DIRECTORY -e {bucket.environment}."
+            f" What there is: corral release list -e {bucket.environment}.",
+            SEE,
+        )
+    manifest = Manifest.read(found[0], f"s3://{bucket.name}/{key}")
+    checksum = bucket.read(release_key(version, CHECKSUM))
+    said = checksum[0].decode(errors="replace").split() if checksum else []
+    archived = bucket.sha256(release_key(version, ARCHIVE))
+    if manifest.version != version or not manifest.sha256 == archived == (said or [""])[0]:
+        raise CorralError(
+            f"Release {version} in {bucket.name} is damaged: its manifest tells of SHA-256 {manifest.sha256},"
+            f" its archive has {archived or 'none'}.",
+            "No host would take it. Publish the application under another version (--version).",
+            SEE,
+        )
+    return manifest
+
+
+def published(bucket: Bucket) -> list[Published]:
+    """All releases, the newest first. One request per 1000 objects."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for item in bucket.objects(RELEASES):
+        version, _, file = item["Key"].removeprefix(RELEASES).partition("/")
+        found.setdefault(version, {})[file] = item
+    releases = [
+        Published(
+            version=version,
+            at=max(item["LastModified"] for item in files.values()),
+            size=files[ARCHIVE]["Size"] if ARCHIVE in files else 0,
+            complete={ARCHIVE, CHECKSUM, MANIFEST} <= files.keys(),
+        )
+        for version, files in found.items()
+    ]
+    return sorted(releases, key=lambda release: (release.at, release.version), reverse=True)
+
+
+def pointer(bucket: Bucket) -> Pointer | None:
+    """The environment's pointer; None before the first. Raises CorralError when it makes no sense."""
+    return _pointer(bucket)[0]
+
+
+def point(bucket: Bucket, version: str, by: str) -> tuple[Pointer, bool]:
+    """Make the environment's pointer name a complete release; the second value is False when it did already.
+
+    `by` says who. Raises CorralError when the release is not complete, or when someone else moved the pointer
+    at the same moment.
+    """
+    manifest = check_complete(bucket, version)
+    current, etag = _pointer(bucket)
+    if current and (current.version, current.sha256) == (version, manifest.sha256):
+        return current, False
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    moved = Pointer(version, manifest.sha256, current.version if current else None, by, now)
+    unless_moved = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    body = (json.dumps(asdict(moved), indent=2) + "\n").encode()
+    if not bucket.put(pointer_key(bucket.environment), body, **unless_moved):
+        raise CorralError(
+            f"Someone else moved the pointer of {bucket.environment} at the same moment.",
+            f"See who: corral release list -e {bucket.environment}; then decide again.",
+            SEE,
+        )
+    return moved, True
+
+
+def _pointer(bucket: Bucket) -> tuple[Pointer | None, str | None]:
+    key = pointer_key(bucket.environment)
+    found = bucket.read(key)
+    if found is None:
+        return None, None
+    try:
+        return Pointer(**json.loads(found[0])), found[1]
+    except (ValueError, TypeError) as error:
+        raise CorralError(
+            f"s3://{bucket.name}/{key} is not a pointer: {error}.",
+            "Restore an earlier version of it (the bucket keeps them), or delete it and point anew.",
+            SEE,
+        ) from None
