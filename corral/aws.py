@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from corral.errors import CorralError
 from corral.settings import Settings
@@ -77,6 +78,9 @@ def explained(settings: Settings) -> Iterator[None]:
     except (boto.ConnectionError, boto.HTTPClientError) as error:
         remedy = f"Check the network, the proxy, and that region {settings.region} exists."
         raise CorralError(f"The AWS API can't be reached: {error}", remedy, SEE) from error
+    except ResponseParserError as error:
+        problem = "What should be the AWS API gives an answer that is none."
+        raise CorralError(problem, "Check the endpoint and the proxy.", SEE) from error
     except boto.BotoCoreError as error:
         raise CorralError(f"A request to AWS could not be made: {error}", see=SEE) from error
 

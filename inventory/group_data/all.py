@@ -26,6 +26,7 @@ parameter_prefix = __settings.parameter_prefix
 # How pyinfra reaches and becomes root on a host (docs.pyinfra.com: SSH connector, global arguments).
 _sudo = True
 ssh_user = __settings.ssh.user
-ssh_key = __settings.ssh.private_key
+if __settings.ssh.private_key:  # else the agent's keys, or those of ~/.ssh/config
+    ssh_key = __settings.ssh.private_key
 ssh_strict_host_key_checking = "accept-new"
 ssh_paramiko_connect_kwargs = {"transport_factory": transport_without_delay}

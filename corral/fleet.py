@@ -1,0 +1,139 @@
+"""The fleet: which hosts of an environment are in service, by role. Two API calls; what they mean is decided purely."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from corral.aws import client, explained
+from corral.errors import CorralError
+from corral.settings import Settings
+
+SEE = "docs/inventory.md"
+# What the two calls take at most (Auto Scaling and EC2 API references).
+GROUPS_A_PAGE = 100
+INSTANCES_A_PAGE = 1000
+
+Groups = list[dict[str, Any]]
+Instances = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, order=True)
+class Host:
+    """One server in service. `group` is the name of its auto-scaling group."""
+
+    role: str
+    private_address: str
+    instance_id: str
+    zone: str
+    group: str
+    private_zone_id: str = ""
+
+
+def hosts(settings: Settings) -> list[Host]:
+    """All hosts of the environment that are in service, sorted by role and address. Raises CorralError."""
+    with explained(settings):
+        groups = _groups(settings)
+        members = in_service(groups)
+        # Without members there is nothing to ask EC2 about.
+        found = select(members, _instances(settings)) if members else []
+    if not groups:
+        raise CorralError(
+            f"Environment {settings.environment} has no auto-scaling groups in {settings.region},"
+            f" account {settings.account}: its stack {settings.stack_name} does not exist.",
+            f"Create it: corral stack apply -e {settings.environment}",
+            SEE,
+        )
+    if not found:
+        raise CorralError(
+            f"Environment {settings.environment} has no host in service: {describe(groups)}.",
+            "Wait until its instances are in service, or raise the groups' desired capacity.",
+            SEE,
+        )
+    return found
+
+
+def in_service(groups: Groups) -> dict[str, tuple[str, str]]:
+    """Role and group by instance id, of members that are healthy and neither coming, going, nor put aside.
+
+    `groups` as DescribeAutoScalingGroups returns them. Every other state (Pending:Wait, Terminating, Standby,
+    Detaching…) is no host to converge: see "Amazon EC2 Auto Scaling instance lifecycle".
+    """
+    return {
+        member["InstanceId"]: (_tags(group)["corral:role"], group["AutoScalingGroupName"])
+        for group in groups
+        for member in group["Instances"]
+        if member["LifecycleState"] == "InService" and member["HealthStatus"].lower() == "healthy"
+    }
+
+
+def select(members: dict[str, tuple[str, str]], instances: Instances) -> list[Host]:
+    """The members among `instances` (as DescribeInstances returns them) that run and have an address, sorted."""
+    return sorted(
+        Host(
+            role=members[instance["InstanceId"]][0],
+            private_address=instance["PrivateIpAddress"],
+            instance_id=instance["InstanceId"],
+            zone=instance["Placement"]["AvailabilityZone"],
+            group=members[instance["InstanceId"]][1],
+            private_zone_id=_tags(instance).get("corral:private-zone-id", ""),
+        )
+        for instance in instances
+        # EC2 and Auto Scaling are each right at a moment of their own: one may know what the other does not yet.
+        if instance["InstanceId"] in members
+        and instance["State"]["Name"] == "running"
+        and instance.get("PrivateIpAddress")
+    )
+
+
+def describe(groups: Groups) -> str:
+    """What the groups hold, for a sentence: "chat-lab-app wants 2 and has 1 Pending"."""
+
+    def states(group: dict[str, Any]) -> str:
+        counts: dict[str, int] = {}
+        for member in group["Instances"]:
+            state = member["LifecycleState"]
+            if state == "InService" and member["HealthStatus"].lower() != "healthy":
+                state = "Unhealthy"
+            counts[state] = counts.get(state, 0) + 1
+        return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
+
+    return "; ".join(
+        f"{group['AutoScalingGroupName']} wants {group['DesiredCapacity']} and has {states(group)}"
+        for group in groups
+    )
+
+
+def by_role(found: Iterable[Host]) -> dict[str, list[Host]]:
+    """The hosts of each role."""
+    roles: dict[str, list[Host]] = {}
+    for host in found:
+        roles.setdefault(host.role, []).append(host)
+    return roles
+
+
+def _groups(settings: Settings) -> Groups:
+    pages = client(settings, "autoscaling").get_paginator("describe_auto_scaling_groups")
+    of_environment = [
+        {"Name": "tag:corral:project", "Values": [settings.project]},
+        {"Name": "tag:corral:environment", "Values": [settings.environment]},
+        {"Name": "tag-key", "Values": ["corral:role"]},
+    ]
+    found = pages.paginate(Filters=of_environment, PaginationConfig={"PageSize": GROUPS_A_PAGE})
+    return [group for page in found for group in page["AutoScalingGroups"]]
+
+
+def _instances(settings: Settings) -> Instances:
+    # By tag, not by id: InstanceIds and MaxResults exclude each other, and without pages EC2 gives up on many.
+    pages = client(settings, "ec2").get_paginator("describe_instances")
+    of_environment = [
+        {"Name": "tag:corral:project", "Values": [settings.project]},
+        {"Name": "tag:corral:environment", "Values": [settings.environment]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+    found = pages.paginate(Filters=of_environment, PaginationConfig={"PageSize": INSTANCES_A_PAGE})
+    reservations = [reservation for page in found for reservation in page["Reservations"]]
+    return [instance for reservation in reservations for instance in reservation["Instances"]]
+
+
+def _tags(thing: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in thing.get("Tags", [])}
