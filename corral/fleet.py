@@ -1,4 +1,4 @@
-"""The fleet: which hosts of an environment are in service, by role. Two API calls; what they mean is decided purely."""
+"""The fleet: which hosts of an environment are in service. Two API calls, and pure selection."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from corral.aws import client, explained
 from corral.errors import CorralError
 from corral.settings import Settings
 
-SEE = "docs/inventory.md"
+SEE = "docs/converge.md"
 # What the two calls take at most (Auto Scaling and EC2 API references).
 GROUPS_A_PAGE = 100
 INSTANCES_A_PAGE = 1000
@@ -67,7 +67,7 @@ def in_service(groups: Groups) -> dict[str, tuple[str, str]]:
 
 
 def select(members: dict[str, tuple[str, str]], instances: Instances) -> list[Host]:
-    """The members among `instances` (as DescribeInstances returns them) that run and have an address, sorted."""
+    """The members among `instances` (of DescribeInstances) that run and have an address, sorted."""
     return sorted(
         Host(
             role=members[instance["InstanceId"]][0],
@@ -78,7 +78,7 @@ def select(members: dict[str, tuple[str, str]], instances: Instances) -> list[Ho
             private_zone_id=_tags(instance).get("corral:private-zone-id", ""),
         )
         for instance in instances
-        # EC2 and Auto Scaling are each right at a moment of their own: one may know what the other does not yet.
+        # EC2 and Auto Scaling are each right in time of their own: one may not know yet what the other does.
         if instance["InstanceId"] in members
         and instance["State"]["Name"] == "running"
         and instance.get("PrivateIpAddress")
@@ -123,7 +123,7 @@ def _groups(settings: Settings) -> Groups:
 
 
 def _instances(settings: Settings) -> Instances:
-    # By tag, not by id: InstanceIds and MaxResults exclude each other, and without pages EC2 gives up on many.
+    # By tag, not by id: InstanceIds and MaxResults exclude each other, and many come by pages only.
     pages = client(settings, "ec2").get_paginator("describe_instances")
     of_environment = [
         {"Name": "tag:corral:project", "Values": [settings.project]},

@@ -1,7 +1,7 @@
-"""What the inventories share: errors as sentences with an exit code, and a --limit that cannot miss in silence.
+"""What the inventories share: errors as sentences with an exit code, and a --limit that misses loudly.
 
-pyinfra exits with 0 when no host is left (an inventory that fails to load, a typo after --limit), which a script
-takes for success.
+pyinfra exits with 0 when no host is left (an inventory that fails to load, a typo after --limit), which a
+script takes for success.
 """
 
 import sys
@@ -13,7 +13,7 @@ import click
 
 from corral.errors import CorralError
 
-SEE = "docs/inventory.md"
+SEE = "docs/converge.md"
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def refuse_misses(groups: Mapping[str, Collection[str]]) -> None:
 
 
 def matches(pattern: str, groups: Mapping[str, Collection[str]]) -> set[str]:
-    """The hosts that pyinfra takes `pattern` for: those of the group of that name, else by address, as in a shell."""
+    """The hosts that pyinfra takes `pattern` for: those of a group, else by address, as a shell does."""
     if pattern in groups:
         return set(groups[pattern])
     return {host for group in groups.values() for host in group if fnmatch(host, pattern)}
