@@ -19,7 +19,8 @@ SEE = "docs/settings.md"
 class Settings(Section):
     """All settings of one environment."""
 
-    environment: Annotated[EnvironmentName, Field(exclude=True)]
+    # Not a key of the file: its name is enough, and two names would sooner or later differ.
+    environment: Annotated[EnvironmentName, Field(exclude=True, validation_alias="file name")]
     project: Name = "chat"
     account: Account
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -131,6 +132,6 @@ class Settings(Section):
             remedy = "Mend the file there; texts stand in quotes, lists in brackets."
             raise CorralError(f"{shown} is not valid TOML: {error}.", remedy, SEE) from None
         try:
-            return cls.model_validate({**values, "environment": path.stem})
+            return cls.model_validate({**values, "file name": path.stem})
         except ValidationError as error:
             raise CorralError(*explain(shown, error, cls), SEE) from None

@@ -28,7 +28,7 @@ def explain(file: str, error: ValidationError, model: type[BaseModel]) -> tuple[
 
 
 def _sentence(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    where = [part for part in detail["loc"] if isinstance(part, int) or part.isidentifier() or "-" in part]
+    where = list(detail["loc"])
     key = ".".join(str(part) for part in where)
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":

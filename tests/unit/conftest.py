@@ -1,0 +1,62 @@
+"""What unit tests share: an AWS API of moto on a free port, and an environment that lives in it."""
+
+import logging
+import os
+
+import pytest
+
+from corral.settings import load
+from corral.settings.sections import Aws, Image
+
+# Whatever a test does, it finds no credentials of the machine, and asks no metadata service for some.
+for name in [name for name in os.environ if name.startswith(("AWS_", "CORRAL_"))]:
+    del os.environ[name]
+os.environ |= {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """The address of moto's server, which answers as AWS would, in a thread of this process."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def aws_api(moto_server):
+    """The same, with nothing in it yet."""
+    import requests
+
+    requests.post(f"{moto_server}/moto-api/reset", timeout=30).raise_for_status()
+    return moto_server
+
+
+@pytest.fixture
+def settings(aws_api):
+    """Environment test in moto's account and at its address, with what it refers to: image, key, certificate.
+
+    moto makes no certificates in stacks, and lets nobody write public parameters.
+    """
+    from corral.aws import client
+
+    there = load("test").model_copy(
+        update={
+            "account": "123456789012",
+            "hosted_zone_id": None,
+            "create_zone": True,
+            "image": Image(parameter="/images/debian"),
+            "aws": Aws(endpoint_url=aws_api, access_key_id="test", secret_access_key="test"),
+        }
+    )
+    client(there, "ssm").put_parameter(Name="/images/debian", Value="ami-12345678", Type="String")
+    client(there, "ec2").create_key_pair(KeyName=there.ssh.key_name)
+    made = client(there, "acm").request_certificate(DomainName=there.domain)
+    return there.model_copy(update={"certificate_arn": made["CertificateArn"]})

@@ -1,0 +1,208 @@
+"""Settings: every environment is valid, and everything that can be wrong with one is said in a sentence."""
+
+import json
+import re
+from ipaddress import IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from corral.errors import CorralError
+from corral.settings import ENVIRONMENTS, ROOT, Settings, known, load
+
+GOOD = """
+account = "123456789012"
+region = "eu-west-1"
+zones = ["eu-west-1a", "eu-west-1b"]
+domain = "chat.example.com"
+hosted_zone_id = "Z0123456789"
+[network]
+cidr = "10.42.0.0/16"
+[app]
+instance_type = "t3.small"
+min = 2
+max = 6
+desired = 2
+[db]
+instance_type = "t3.small"
+"""
+
+
+def read(tmp_path, text, name="mine"):
+    path = tmp_path / "environments" / f"{name}.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Settings.from_toml(path)
+
+
+def complaint(tmp_path, text, **options):
+    with pytest.raises(CorralError) as caught:
+        read(tmp_path, text, **options)
+    assert caught.value.see == "docs/settings.md"
+    return caught.value
+
+
+@pytest.mark.parametrize("name", known())
+def test_every_environment_of_the_repository_is_valid(name):
+    assert load(name).environment == name
+
+
+def test_names_follow_from_settings():
+    lab = load("lab")
+    assert lab.stack_name == "chat-lab"
+    assert lab.releases_bucket == "chat-lab-releases-123456789012"
+    assert lab.private_zone == "lab.internal"
+    assert lab.role_name("app") == "chat-lab-app"
+    assert lab.parameter("app", "database-password") == "/corral/lab/app/database-password"
+    assert lab.public_cidrs == ("10.42.0.0/24", "10.42.1.0/24")
+    assert lab.private_cidrs == ("10.42.16.0/20", "10.42.32.0/20")
+
+
+def test_the_environment_is_chosen_by_name_by_variable_or_is_live(monkeypatch):
+    assert load().environment == "live"
+    monkeypatch.setenv("CORRAL_ENV", "branch")
+    assert load().environment == "branch"
+    assert load("lab").environment == "lab"
+
+
+@pytest.mark.parametrize("name", ["nope", "../pyproject", "", "live.toml"])
+def test_an_unknown_environment_is_refused_with_the_known_ones(name, monkeypatch):
+    monkeypatch.setenv("CORRAL_ENV", name or "nope")
+    with pytest.raises(CorralError) as caught:
+        load(name)
+    assert f"no environments/{name or 'nope'}.toml" in str(caught.value)
+    assert "branch, lab, live, test" in caught.value.remedy
+
+
+WRONG = [
+    (
+        'account = "123456789012"',
+        "account = 123456789012",
+        "account: 123456789012 is of the wrong type. Write a text",
+    ),
+    ('"123456789012"', '"12345"', "account: '12345' is not an AWS account id. Write its 12 digits"),
+    ('"eu-west-1"\n', '"Ireland"\n', "region: 'Ireland' does not look right."),
+    ('"eu-west-1b"', '"us-east-1b"', "zones: us-east-1b is not in eu-west-1. List zones such as eu-west-1a."),
+    (', "eu-west-1b"', "", "zones: a load balancer needs two zones or more. List 2 to 6"),
+    ("eu-west-1b", "eu-west-1a", "zones: a load balancer needs two zones or more."),
+    (
+        "chat.example.com",
+        "http://chat.example.com",
+        "domain: 'http://chat.example.com' is not a domain name.",
+    ),
+    ("chat.example.com", "chat", "domain: 'chat' is not a domain name. Write one such as"),
+    ("chat.example.com", "-a.example.com", "domain: '-a.example.com' is not a domain name."),
+    ('hosted_zone_id = "Z0123456789"', "", "certificate_arn: no certificate can be made"),
+    ("[network]", "create_zone = true\n[network]", "create_zone: hosted_zone_id is given too. Keep one"),
+    ("10.42.0.0/16", "10.42.0.1/16", "network.cidr: not an IPv4 network: 10.42.0.1/16 has host bits set."),
+    ("10.42.0.0/16", "10.0.0.0/8", "network.cidr: a VPC is a /16 to a /20 here. Write one such as"),
+    (
+        "[app]",
+        "nat = 'two'\n[app]",
+        "network.nat: 'two' is not one of the choices. Write one of 'none', 'one'",
+    ),
+    ("desired = 2", "desired = 7", "app.desired: 7 is outside min..max. Give a number from 2 to 6."),
+    ("desired = 2", "desired = '2'", "app.desired: '2' is of the wrong type. Write a whole number"),
+    ("max = 6", "max = 1", "app.max: 1 is below app.min (2). Raise max or lower min."),
+    ("min = 2", "min = 0", "app.min: 0 is out of bounds. Write 1 or more."),
+    ("max = 6", "mux = 6", "app.mux: there is no such setting. Did you mean app.max?"),
+    ("[network]", "desired = 2\n[network]", "desired: there is no such setting. Did you mean app.desired?"),
+    ("[network]", "zzz = 2\n[network]", "zzz: there is no such setting. Known here: account, app, aws,"),
+    ('[db]\ninstance_type = "t3.small"', "", "db: is missing. Add it."),
+    (
+        '[db]\ninstance_type = "t3.small"',
+        "[db]\ninstance_type = 't3'",
+        "db.instance_type: 't3' does not look",
+    ),
+    ("[network]", "[aws]\naccess_key_id = 'AKIA'\n[network]", "aws.access_key_id: keys in a file are for an"),
+    (
+        "[network]",
+        "termination_protection = 1\n[network]",
+        "termination_protection: 1 is of the wrong type. Write true",
+    ),
+    ("[network]", "environment = 'x'\n[network]", "environment: there is no such setting."),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "sentence"), WRONG, ids=[line[2][:50] for line in WRONG])
+def test_a_wrong_setting_is_named_with_file_key_problem_and_remedy(tmp_path, right, wrong, sentence):
+    assert right in GOOD
+    read(tmp_path, GOOD)
+    problem = complaint(tmp_path, GOOD.replace(right, wrong)).problem
+    assert problem.startswith("environments/mine.toml: ")
+    assert f"\n  {sentence}" in problem
+
+
+def test_everything_wrong_with_a_file_is_said_at_once(tmp_path):
+    text = (
+        GOOD.replace("2\nmax = 6", "9\nmax = 6")
+        .replace("chat.example.com", "chat")
+        .replace("[app]", "x=1\n[app]")
+    )
+    assert str(complaint(tmp_path, text)) == (
+        "environments/mine.toml: 3 settings are wrong:\n"
+        "  domain: 'chat' is not a domain name. Write one such as chat.example.com, in small letters.\n"
+        "  network.x: there is no such setting. Known here: cidr, nat, operator_cidrs.\n"
+        "  app.max: 6 is below app.min (9). Raise max or lower min.\n"
+        "Mend environments/mine.toml: each line says how.\n"
+        "Read more: docs/settings.md"
+    )
+
+
+def test_broken_toml_is_shown_with_line_and_column(tmp_path):
+    error = complaint(tmp_path, 'account = "1"\nregion = eu-west-1\n')
+    assert re.search(r"environments/mine.toml is not valid TOML: .*line 2, column 10", error.problem)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    assert "is not UTF-8 text" in complaint(tmp_path, b"account = '\xff'").problem
+
+
+def test_a_file_name_that_aws_would_not_take_is_refused(tmp_path):
+    assert "'Feature_1' is no name for an environment" in complaint(tmp_path, GOOD, name="Feature_1").problem
+
+
+@given(base=st.integers(0, 255), prefix=st.integers(16, 20), letters=st.integers(2, 5))
+def test_subnets_never_overlap_and_a_new_zone_moves_none(base, prefix, letters):
+    network = IPv4Network((f"10.{base}.0.0", prefix), strict=False)
+    fewer, more = (
+        load("lab").model_copy(
+            update={
+                "zones": tuple(f"eu-west-1{letter}" for letter in "abcdef"[:count]),
+                "network": load("lab").network.model_copy(update={"cidr": str(network)}),
+            }
+        )
+        for count in (letters, letters + 1)
+    )
+    assert more.public_cidrs[:letters] == fewer.public_cidrs
+    assert more.private_cidrs[:letters] == fewer.private_cidrs
+    subnets = [IPv4Network(cidr) for cidr in (*more.public_cidrs, *more.private_cidrs)]
+    assert all(subnet.subnet_of(network) for subnet in subnets)
+    assert not any(a.overlaps(b) for a in subnets for b in subnets if a is not b)
+
+
+def defaults(model, prefix=""):
+    """Each key of the model with its default as the documentation writes it."""
+    for name, field in model.model_fields.items():
+        if (
+            field.annotation
+            and isinstance(field.annotation, type)
+            and issubclass(field.annotation, BaseModel)
+        ):
+            yield from defaults(field.annotation, f"{name}.")
+        elif not field.exclude:
+            value = field.default
+            shown = "" if field.is_required() else "none" if value is None else f"`{json.dumps(value)}`"
+            yield prefix + name, shown
+
+
+def test_every_setting_is_documented_with_its_default():
+    page = (ROOT / "docs/settings.md").read_text()
+    assert dict(re.findall(r"^\| `([\w.]+)` \| (.*?) ?\|", page, re.MULTILINE)) == dict(defaults(Settings))
+
+
+def test_no_environment_but_one_with_an_endpoint_of_its_own_holds_keys():
+    with_keys = [path.stem for path in ENVIRONMENTS.glob("*.toml") if "access_key" in path.read_text()]
+    assert all(load(name).aws.endpoint_url for name in with_keys)
