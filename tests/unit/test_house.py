@@ -81,7 +81,7 @@ def test_no_lock_file_names_where_packages_come_from(path):
 
 def test_every_python_package_is_pinned_with_a_hash():
     for lock in ("run.txt", "dev.txt"):
-        text = (ROOT / "requirements" / lock).read_text()
-        requirements = re.findall(r"^[A-Za-z0-9][^\n]*(?:\\\n[^\n]*)*", text, re.MULTILINE)
-        assert requirements
-        assert not [r for r in requirements if "==" not in r or "--hash=sha256:" not in r]
+        text = (ROOT / "requirements" / lock).read_text().replace("\\\n", " ")
+        requirements = [line for line in text.splitlines() if line and line[0].isalnum()]
+        assert len(requirements) > 10
+        assert not [line for line in requirements if "==" not in line or "--hash=sha256:" not in line]

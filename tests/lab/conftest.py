@@ -1,0 +1,51 @@
+"""The lab tests run against one fleet, made by the user's own command, `make up`, and taken down at the end."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.lab.fleet import ROOT, Fleet, run
+
+STATE = Path("/var/lib/corral-lab")
+# These take the lab down on purpose, so they come last.
+LAST = ("test_teardown.py",)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--use-running-lab", action="store_true", help="use the lab that is up, and leave it up afterwards"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: item.path.name in LAST)
+    if config.getoption("--use-running-lab"):
+        kept = [item for item in items if item.path.name not in LAST]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def fleet(request):
+    """The environment `lab`, up and converged: 2 app servers and a database."""
+    if os.geteuid() != 0:
+        pytest.exit("the lab tests need root: sudo make test", returncode=2)
+    if request.config.getoption("--use-running-lab"):
+        yield Fleet()
+        return
+    if STATE.exists():
+        pytest.exit(
+            "the lab is up, and these tests start and stop it: run `make down` first, "
+            "or use it with --use-running-lab",
+            returncode=2,
+        )
+    run("make", "up", capture=False)
+    yield Fleet()
+    run("corral", "lab", "down", capture=False)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The checkout's root directory."""
+    return ROOT

@@ -1,0 +1,117 @@
+"""What the lab tests do to a fleet, in an operator's words: converge, scale, look inside a host."""
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import testinfra
+
+from corral import aws, fleet, settings
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".venv" / "bin"
+
+
+def run(*command, capture=True, check=True, **variables):
+    """Run one command as a user in the checkout would; give back the finished process."""
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **variables}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=capture, text=True, timeout=900, check=False
+    )
+    if check and done.returncode:
+        raise AssertionError(
+            f"{' '.join(map(str, command))} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
+    return done
+
+
+def wait_for(what, condition, seconds):
+    """Poll `condition` until it is true; fail with `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.5)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+@dataclass
+class Converge:
+    """The outcome of one run of pyinfra, from its `--json`."""
+
+    plan: list[dict]
+    totals: dict
+    operations: list[dict]
+
+    @property
+    def changed(self):
+        """Names of the operations that changed something, each with its hosts."""
+        return {op["name"]: op["success"] for op in self.operations if op["success"]}
+
+    @property
+    def predicted(self):
+        """Names of the operations that a dry run says would change something, each with its hosts."""
+        return {op["name"]: op["hosts_with_change"] for op in self.plan if op["hosts_with_change"]}
+
+
+class Fleet:
+    """The environment `lab`, as an operator reaches it."""
+
+    def __init__(self):
+        self.settings = settings.load("lab")
+
+    def client(self, service):
+        """A boto3 client of the lab's AWS API."""
+        return aws.client(self.settings, service)
+
+    def members(self, role=None):
+        """The members in service, of one role or of all."""
+        return [m for m in fleet.members(self.settings) if role in (None, m.role)]
+
+    def converge(self, *arguments, check=True):
+        """`pyinfra inventory/aws.py deploy.py -y --json …`, typed by hand."""
+        confirm = [] if "--dry" in arguments else ["-y"]
+        done = run(
+            "pyinfra",
+            *confirm,
+            "--json",
+            "inventory/aws.py",
+            "deploy.py",
+            *arguments,
+            CORRAL_ENV="lab",
+            check=check,
+        )
+        if not check:
+            return done
+        result = json.loads(done.stdout)
+        results = result["results"] or {"totals": {}, "operations": []}
+        return Converge(result["plan"], results["totals"], results["operations"])
+
+    def host(self, member):
+        """A testinfra host, over SSH, as root."""
+        return testinfra.get_host(
+            f"ssh://{self.settings.ssh.user}@{member.address}?sudo=true",
+            ssh_identity_file=self.settings.ssh.private_key,
+            ssh_extra_args="-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        )
+
+    def shell(self, member, command, check=True):
+        """Run a shell command as root on a host, by the way a user has: `corral lab shell`."""
+        return run("corral", "lab", "shell", member.instance_id, "--", "sh", "-c", command, check=check)
+
+    def scale(self, desired):
+        """Set the number of app servers, through the plain AWS API."""
+        self.client("autoscaling").set_desired_capacity(
+            AutoScalingGroupName=f"{self.settings.stack_name}-app", DesiredCapacity=desired
+        )
+
+    def health(self):
+        """{instance id: state} of the targets that serve the site."""
+        elb = self.client("elbv2")
+        groups = elb.describe_target_groups()["TargetGroups"]
+        arn = next(g["TargetGroupArn"] for g in groups if g["Port"] == 80)
+        described = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return {d["Target"]["Id"]: d["TargetHealth"]["State"] for d in described}

@@ -1,0 +1,71 @@
+"""Cattle: one number sets how many app servers there are, and a terminated one is replaced."""
+
+from tests.lab.fleet import wait_for
+
+
+def in_service(fleet, count):
+    return wait_for(
+        f"{count} app servers in service", lambda: len(fleet.members("app")) == count, seconds=30
+    ) and fleet.members("app")
+
+
+def reachable(fleet, member):
+    """True once the host's SSH answers."""
+    from socket import create_connection
+
+    try:
+        create_connection((member.address, 22), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def healthy(fleet, ids):
+    return wait_for(
+        f"{ids} healthy at the load balancer",
+        lambda: {i for i, state in fleet.health().items() if state == "healthy"} == ids,
+        seconds=60,
+    )
+
+
+def test_one_number_scales_the_fleet_up_and_down(fleet):
+    before = {m.instance_id for m in fleet.members("app")}
+    fleet.scale(3)
+    members = in_service(fleet, 3)
+    (new,) = [m for m in members if m.instance_id not in before]
+    wait_for("the new host's SSH", lambda: reachable(fleet, new), seconds=30)
+    # It is not healthy before it is configured, so the load balancer sends it nothing.
+    assert fleet.health()[new.instance_id] != "healthy"
+
+    changed = fleet.converge().changed
+    assert {host for hosts in changed.values() for host in hosts} == {new.address}
+    healthy(fleet, before | {new.instance_id})
+    assert fleet.converge().changed == {}
+
+    fleet.scale(2)
+    left = {m.instance_id for m in in_service(fleet, 2)}
+    healthy(fleet, left)
+    gone = (before | {new.instance_id}) - left
+    listed = fleet.client("ec2").describe_instances(
+        Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+    )
+    assert not gone & {i["InstanceId"] for r in listed["Reservations"] for i in r["Instances"]}
+
+
+def test_a_terminated_server_is_replaced(fleet):
+    victim = fleet.members("app")[0]
+    fleet.client("ec2").terminate_instances(InstanceIds=[victim.instance_id])
+    members = wait_for(
+        "a replacement in service",
+        lambda: [
+            m
+            for m in fleet.members("app")
+            if len(fleet.members("app")) == 2 and m.instance_id != victim.instance_id
+        ],
+        seconds=30,
+    )
+    for member in members:
+        wait_for("its SSH", lambda member=member: reachable(fleet, member), seconds=30)
+    fleet.converge()
+    healthy(fleet, {m.instance_id for m in fleet.members("app")})
+    assert fleet.converge().changed == {}

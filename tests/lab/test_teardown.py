@@ -1,0 +1,100 @@
+"""`corral lab down` leaves nothing behind, also after a kill -9 in the middle of `up`; a second `up` recovers."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import STATE
+from tests.lab.fleet import BIN, ROOT, Fleet, run, wait_for
+
+
+def names(*command, key):
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [entry[key] for entry in json.loads(out or "[]")]
+
+
+def processes():
+    """Command lines of the processes that belong to the lab, and of all in another process namespace (hosts)."""
+    own = Path("/proc/self/ns/pid").readlink()
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (proc / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            elsewhere = (proc / "ns/pid").readlink() != own
+        except OSError:
+            continue  # it ended meanwhile
+        if elsewhere or "corral-lab" in line or "lab.cloud" in line:
+            yield f"process {proc.name}: {line.strip()}"
+
+
+def traces(cidr):
+    """Everything of the lab that is on this machine now, beside its cache."""
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [
+        *[f"namespace {n}" for n in names("ip", "-j", "netns", key="name") if "corral" in n],
+        *[f"interface {n}" for n in names("ip", "-j", "link", key="ifname") if "corral" in n],
+        *[f"route {n}" for n in names("ip", "-j", "route", "show", "table", "all", key="dst") if n == cidr],
+        *[f"nft {line}" for line in tables.splitlines() if "corral" in line],
+        *[f"mount {line}" for line in mounts if "corral-lab" in line],
+        *processes(),
+        *([f"directory {STATE}"] if STATE.exists() else []),
+    ]
+
+
+@pytest.fixture
+def cidr(fleet):
+    yield fleet.settings.network.cidr
+    # The session's fleet is expected up by whoever comes after, and taken down at the end.
+
+
+def test_down_leaves_nothing(cidr):
+    assert traces(cidr), "the lab is up, so there must be something to find"
+    run("corral", "lab", "down")
+    assert traces(cidr) == []
+
+
+def test_down_when_nothing_is_up_says_so_and_is_no_error(cidr):
+    done = run("corral", "lab", "down")
+    assert done.returncode == 0
+    assert traces(cidr) == []
+
+
+@pytest.mark.parametrize("seconds", [0.4, 1.5, 3.0])
+def test_a_killed_up_leaves_nothing_after_down(cidr, seconds):
+    up = subprocess.Popen([BIN / "corral", "lab", "up"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    time.sleep(seconds)
+    up.send_signal(signal.SIGKILL)
+    up.wait()
+    run("corral", "lab", "down")
+    assert traces(cidr) == []
+
+
+def test_a_second_up_recovers_from_a_killed_one(cidr):
+    up = subprocess.Popen([BIN / "corral", "lab", "up"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    time.sleep(1.0)
+    up.send_signal(signal.SIGKILL)
+    up.wait()
+    run("corral", "lab", "up")
+    assert Fleet().client("sts").get_caller_identity()["Account"] == Fleet().settings.account
+
+
+def test_up_again_says_that_it_runs_already(cidr):
+    done = run("corral", "lab", "up")
+    assert "already" in done.stdout + done.stderr
+
+
+def test_the_reconciler_killed_is_found_by_status_and_mended_by_up(cidr):
+    pids = {int(line.split()[1].rstrip(":")) for line in processes() if "reconciler" in line}
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("status says so", lambda: run("corral", "lab", "status", check=False).returncode != 0, seconds=5)
+    run("corral", "lab", "up")
+    assert run("corral", "lab", "status").returncode == 0
+    run("corral", "lab", "down")
+    assert traces(cidr) == []
