@@ -1,0 +1,21 @@
+// The request that the running code works for: its id follows every callback, so every log line can carry it.
+import { AsyncLocalStorage } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
+
+const storage = new AsyncLocalStorage();
+const WELL_FORMED = /^[A-Za-z0-9._-]{8,128}$/;
+
+/** Runs `work` (and all that it starts) on behalf of the request `id`; returns what `work` returns. */
+export const forRequest = (id, work) => storage.run({ "http.request.id": id }, work);
+
+/** The fields that a log line gets from the current request: `{}` outside of one. */
+export const requestFields = () => ({ ...storage.getStore() });
+
+/** The current request's id, or undefined outside of a request. */
+export const currentRequestId = () => storage.getStore()?.["http.request.id"];
+
+/** The id a request came with (nginx sets `X-Request-Id`) when it is well-formed, else a new one. */
+export function requestIdOf(request) {
+  const given = request.headers["x-request-id"];
+  return typeof given === "string" && WELL_FORMED.test(given) ? given : randomUUID();
+}
