@@ -1,0 +1,140 @@
+"""The lab's names: rendered whole, and asked of a real dnsmasq."""
+
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from lab import names
+
+RECORDS = [
+    {"Name": "chat.localhost.", "Type": "SOA", "ResourceRecords": [{"Value": "ns-1 admin 1 2 3 4 5"}]},
+    {
+        "Name": "chat.localhost.",
+        "Type": "A",
+        "AliasTarget": {"DNSName": "dualstack.Front-1.eu-west-1.elb.amazonaws.com.", "HostedZoneId": "Z1"},
+    },
+    {"Name": "www.chat.localhost.", "Type": "CNAME", "ResourceRecords": [{"Value": "chat.localhost"}]},
+    {"Name": "db.lab.internal.", "Type": "A", "ResourceRecords": [{"Value": "10.42.129.7"}]},
+    {"Name": "round.lab.internal.", "Type": "CNAME", "ResourceRecords": [{"Value": "round.lab.internal"}]},
+    {
+        "Name": "many.lab.internal.",
+        "Type": "A",
+        "ResourceRecords": [{"Value": "10.42.0.9"}, {"Value": "10.42.0.8"}],
+    },
+]
+KNOWN = {"front-1.eu-west-1.elb.amazonaws.com": "169.254.77.3"}
+HOSTS = """\
+10.42.0.8 many.lab.internal
+10.42.0.9 many.lab.internal
+10.42.129.7 db.lab.internal
+169.254.77.3 chat.localhost
+169.254.77.3 front-1.eu-west-1.elb.amazonaws.com
+169.254.77.3 www.chat.localhost
+"""
+
+
+def test_the_file_of_names_holds_addresses_of_records_aliases_and_cnames():
+    assert names.render_hosts(RECORDS, KNOWN) == HOSTS
+
+
+def ask(port: int, name: str) -> tuple[int, list[str]]:
+    """Ask for A records: the response code (0 found, 3 no such name) and the addresses."""
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    query = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + question + struct.pack(">2H", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(2)
+        sock.sendto(query, ("127.0.0.1", port))
+        answer = sock.recv(2048)
+    code, count = answer[3] & 0xF, struct.unpack(">H", answer[6:8])[0]
+    place, addresses = 12 + len(question) + 4, []
+    for _ in range(count):
+        assert answer[place] & 0xC0 == 0xC0, "a compressed name"
+        kind, _, _, length = struct.unpack(">2HIH", answer[place + 2 : place + 12])
+        if kind == 1:
+            addresses.append(socket.inet_ntoa(answer[place + 12 : place + 12 + length]))
+        place += 12 + length
+    return code, sorted(addresses)
+
+
+@pytest.fixture
+def dnsmasq(tmp_path):
+    resolver = names.Resolver(tmp_path)
+    resolver.prepare("10.42.0.0/16", "eu-west-1")
+    config = resolver.config.read_text().replace("listen-address=10.42.0.2", "listen-address=127.0.0.1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    resolver.config.write_text(config + f"port={port}\npid-file=\n")
+    process = subprocess.Popen(resolver.command(), stderr=subprocess.DEVNULL)
+    yield resolver, process, port
+    process.terminate()
+    process.wait()
+
+
+def eventually(look, wanted, seconds=5.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            found = look()
+        except OSError:
+            found = None
+        if found == wanted:
+            return
+        time.sleep(0.05)
+    assert found == wanted
+
+
+class Route53:
+    """Answers as boto3's client does, from the records above."""
+
+    def __init__(self, records):
+        self.records = records
+
+    def get_paginator(self, operation):
+        return self if operation == "list_hosted_zones" else Pages([{"ResourceRecordSets": self.records}])
+
+    def paginate(self):
+        return [{"HostedZones": [{"Id": "Z1"}]}]
+
+
+class Pages:
+    def __init__(self, pages):
+        self.pages = pages
+
+    def paginate(self, **_):
+        return self.pages
+
+
+class Balancer:
+    dns_name = "Front-1.eu-west-1.elb.amazonaws.com"
+
+
+def test_dnsmasq_answers_what_route_53_says_and_follows_its_changes(dnsmasq):
+    resolver, process, port = dnsmasq
+    reloads = []
+
+    def reload():
+        reloads.append(1)
+        process.send_signal(1)
+
+    eventually(lambda: ask(port, "ssm.eu-west-1.amazonaws.com"), (0, ["169.254.77.2"]))
+    assert ask(port, "s3.eu-west-1.amazonaws.com") == (0, ["169.254.77.2"])
+    assert ask(port, "ip-10-42-1-5.eu-west-1.compute.internal") == (0, ["10.42.1.5"])
+    assert ask(port, "example.com") == (3, [])
+
+    resolver.sync(Route53(RECORDS), [Balancer()], reload)
+    eventually(lambda: ask(port, "chat.localhost"), (0, ["169.254.77.3"]))
+    assert ask(port, "www.chat.localhost") == (0, ["169.254.77.3"])
+    assert ask(port, "front-1.eu-west-1.elb.amazonaws.com") == (0, ["169.254.77.3"])
+    assert ask(port, "many.lab.internal") == (0, ["10.42.0.8", "10.42.0.9"])
+
+    resolver.sync(Route53(RECORDS), [Balancer()], reload)
+    assert len(reloads) == 1, "nothing changed, nothing reloaded"
+
+    moved = {"Name": "db.lab.internal.", "Type": "A", "ResourceRecords": [{"Value": "10.42.144.4"}]}
+    resolver.sync(Route53([moved]), [], reload)
+    eventually(lambda: ask(port, "db.lab.internal"), (0, ["10.42.144.4"]))
+    assert ask(port, "chat.localhost") == (3, [])
