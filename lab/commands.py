@@ -10,7 +10,8 @@ from corral.errors import CorralError
 def run(*command: str | Path, stdin: str | None = None, check: bool = True) -> str:
     """Run one command to its end; its stdout.
 
-    `stdin`: text for the command. `check`: whether a non-zero exit raises CorralError with the command's stderr.
+    `stdin`: text for the command. `check`: whether a non-zero exit raises
+    CorralError with what the command said.
     """
     words = [str(word) for word in command]
     done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The machine guard: nftables rules and routes that keep the lab's packets inside the lab, whatever else breaks."""
+"""The machine guard: nftables rules and routes that keep the lab's packets inside the lab."""
 
 import contextlib
 
@@ -14,21 +14,22 @@ def ruleset(cidr: str) -> str:
     """The guard as text for `nft -f`; it replaces an older one in one transaction.
 
     `cidr`: the VPC's network. Packets for the lab leave by the lab's link or not at all; nothing is forwarded
-    between the lab and the machine's other interfaces; a host reaches the machine's package cache and nothing else.
+    between the lab and the machine's other interfaces; of the machine, a host reaches the package cache only.
     """
+    inside = f"{{ {cidr}, {LINK_NETWORK} }}"
     return f"""
 table inet {NFT_TABLE}
 delete table inet {NFT_TABLE}
 table inet {NFT_TABLE} {{
     chain output {{
         type filter hook output priority -150; policy accept;
-        ip daddr {{ {cidr}, {LINK_NETWORK} }} oifname != {{ "{LINK}", "lo" }} counter drop comment "to the lab by another way"
+        ip daddr {inside} oifname != {{ "{LINK}", "lo" }} counter drop comment "to the lab by another way"
     }}
     chain forward {{
         type filter hook forward priority -150; policy accept;
         iifname "{LINK}" counter drop comment "out of the lab"
         oifname "{LINK}" counter drop comment "into the lab"
-        ip daddr {{ {cidr}, {LINK_NETWORK} }} counter drop comment "to the lab's addresses"
+        ip daddr {inside} counter drop comment "to the lab's addresses"
     }}
     chain input {{
         type filter hook input priority -150; policy accept;
@@ -45,7 +46,7 @@ table inet {NFT_TABLE} {{
 def raise_guard(cidr: str) -> None:
     """Put the guard up, before any address of the lab exists; harmless when it is up already."""
     run("nft", "-f", "-", stdin=ruleset(cidr))
-    # While the link is missing or down, a connect to the lab fails at once instead of trying the default route.
+    # While the link is missing or down, a connect to the lab fails at once; it never tries the default route.
     for network in (cidr, LINK_NETWORK):
         run("ip", "route", "replace", "unreachable", network, "metric", str(_LAST_METRIC))
 

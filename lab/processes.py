@@ -77,7 +77,7 @@ def stop(process: Process, grace: float = 5.0) -> None:
 
 
 def session_members(session: int) -> list[int]:
-    """Pids of the processes in a session (field 6 of /proc/PID/stat), such as the workers of a dead master."""
+    """Pids of the processes in a session (field 6 of /proc/PID/stat), such as a dead master's workers."""
     return [pid for pid in all_pids() if (fields := _fields(pid)) and fields[3] == str(session)]
 
 
@@ -91,7 +91,7 @@ def kill(pid: int) -> None:
 
 def all_pids() -> list[int]:
     """Every process of the machine."""
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def children(pid: int) -> list[int]:

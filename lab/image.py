@@ -1,0 +1,94 @@
+"""The base image that every host of the lab starts from: Debian 13 with what its EC2 image has."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from corral.errors import CorralError
+from lab import apt, mounts
+from lab.paths import APT_PROXY, CACHE, IMAGES
+
+_RECIPE = Path(__file__).parent / "base_image"
+_MACHINE_CAS = Path("/usr/local/share/ca-certificates")
+# Documentation and translations are most of a small package's files, and no host of the lab reads them.
+_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*")
+
+
+def ensure(mirror: apt.Mirror, ca: Path, tell: Callable[[str], None]) -> Path:
+    """The image's root directory, built when the recipe, the mirror or a CA has changed since the last time.
+
+    `ca`: the lab's CA certificate. `tell`: is given a few words at each step of a build.
+    An image appears under its final name only when it is whole; what an interrupted build left is removed.
+    """
+    authorities = [*sorted(_MACHINE_CAS.glob("**/*.crt")), ca]
+    image = IMAGES / _key(mirror, authorities)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for old in IMAGES.iterdir():
+        if old != image:
+            mounts.remove_tree(old)
+    if not image.exists():
+        partial = image.with_suffix(".partial")
+        _build(partial, mirror, authorities, tell)
+        partial.rename(image)
+    return image
+
+
+def _key(mirror: apt.Mirror, authorities: list[Path]) -> str:
+    """Hash of all that decides what the image holds, but the versions of Debian's packages."""
+    digest = hashlib.sha256()
+    for path in [Path(__file__), *sorted(_RECIPE.iterdir()), *authorities]:
+        digest.update(path.read_bytes())
+    digest.update("\n".join([apt.host_sources(mirror), *apt.machine_options(), APT_PROXY]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Callable[[str], None]) -> None:
+    staged = CACHE / "build"
+    shutil.rmtree(staged, ignore_errors=True)
+    (staged / "authorities").mkdir(parents=True)
+    (staged / "lab.sources").write_text(apt.host_sources(mirror))
+    for number, path in enumerate(authorities):
+        shutil.copy(path, staged / "authorities" / f"{number:02d}-{path.stem}.crt")
+    packages = [line for line in (_RECIPE / "packages.txt").read_text().splitlines() if line[:1] != "#"]
+    options = [f'Acquire::http::Proxy "{APT_PROXY}";', *apt.machine_options()]
+    command = [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        "--format=directory",
+        f"--include={','.join(packages)}",
+        *(f"--aptopt={option}" for option in options),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+        f"--customize-hook=copy-in {staged / 'authorities'} /usr/local/share/ca-certificates",
+        f"--customize-hook={_RECIPE / 'customize.sh'}",
+        apt.SUITE,
+        str(target),
+        str(staged / "lab.sources"),
+    ]
+    _run_with_progress(command, tell)
+    shutil.rmtree(staged)
+
+
+def _run_with_progress(command: list[str], tell: Callable[[str], None]) -> None:
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
+    ) as build:
+        for line in build.stderr or ():
+            lines.append(line.rstrip())
+            if line.startswith("I: ") and "..." in line:
+                tell(f"image: {line[3:].strip().rstrip('.')}")
+    if build.returncode:
+        raise CorralError(
+            "The base image could not be built:\n" + "\n".join(f"    {line}" for line in lines[-12:]),
+            "Check that `apt-get update` works on this machine, then try again.",
+            "docs/lab.md",
+        )
