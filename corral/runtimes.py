@@ -42,6 +42,18 @@ class Runtime:
         return runtime_key(self.name, self.version, self.arch)
 
 
+def architecture(image: str) -> str:
+    """Architecture in Node's words that an image's SSM parameter names in Debian's, as its last part does.
+
+    https://wiki.debian.org/Cloud/AmazonEC2Image: /aws/service/debian/release/<release>/latest/<amd64|arm64>
+    """
+    named = {"amd64": "x64", "x86_64": "x64", "arm64": "arm64"}.get(image.rpartition("/")[2])
+    if named is None:
+        problem = f"Image parameter {image} does not end with an architecture (amd64, arm64)."
+        raise CorralError(problem, "Say which one: --arch x64 or --arch arm64.", SEE)
+    return named
+
+
 def wanted(sources: Path, arch: str) -> list[Runtime]:
     """Node and PM2 for one architecture. `sources`: the directory with package.json and runtimes.json."""
     packages = json.loads((sources / "package.json").read_text())

@@ -31,6 +31,7 @@ def _run(words: list[str], cwd: Path, log: Path | None) -> str:
         )
     # NODE_ENV=production, as a shell may have it, would make npm leave out what the build needs.
     environment = {name: value for name, value in os.environ.items() if name != "NODE_ENV"}
+    environment["NO_COLOR"] = "1"
     environment["PATH"] = f"{tools}{os.pathsep}{environment.get('PATH', os.defpath)}"
     done = subprocess.run(
         [str(tools / words[0]), *words[1:]],

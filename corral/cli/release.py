@@ -1,0 +1,179 @@
+"""`corral release`: build the application, publish it, and say which release an environment runs."""
+
+import getpass
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from corral import aws, runtimes
+from corral.cli.common import console, environment_option, errors, with_settings
+from corral.errors import CorralError
+from corral.releases import build as builder
+from corral.releases import store
+from corral.releases.bucket import Bucket
+from corral.settings import ROOT, Settings
+
+BUILT = ROOT / ".corral/releases"
+BUILT_RUNTIMES = ROOT / ".corral/runtimes"
+RUNTIME_SOURCES = ROOT / "files/process_manager"
+
+
+def with_bucket(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand the environment's releases bucket to a command, and turn AWS's errors into sentences."""
+
+    def invoke(settings: Settings, *args: Any, **kwargs: Any) -> Any:
+        with aws.explained(settings):
+            bucket = Bucket(aws.client(settings, "s3"), settings.releases_bucket, settings.environment)
+            return command(bucket, *args, **kwargs)
+
+    return with_settings(update_wrapper(invoke, command))
+
+
+@click.group()
+def release() -> None:
+    """Releases of the application: built once, kept in S3, run by every app server."""
+
+
+@release.command()
+@click.option("--version", help="Name it so. Default: <yyyymmdd>-<commit> of the last change of app/.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=BUILT, show_default=False,
+              help="Where to put <version>/. Default: .corral/releases.")  # fmt: skip
+@click.option("--tests", is_flag=True, help="Run the application's tests first.")
+@environment_option
+def build(version: str | None, output: Path, tests: bool) -> None:
+    """Build the application in app/ and print the directory that holds the release.
+
+    What is built already, from the same files, is not built again.
+    """
+    with _disk_errors():
+        directory = builder.build(ROOT, output, version, tests, step)
+    click.echo(directory)
+
+
+@release.command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="ARCHIVE-DIR")
+@with_bucket
+def publish(bucket: Bucket, directory: Path) -> None:
+    """Put a release that `build` made into S3, where nothing is ever overwritten."""
+    with step(f"Publishing {directory.name}"):
+        manifest, added = store.publish(bucket, directory)
+    what = "is published in" if added else "was published before in"
+    console.print(f"Release {manifest.version} {what} {bucket.name} ({manifest.size / 1e6:.1f} MB).")
+
+
+@release.command()
+@click.argument("version")
+@with_bucket
+def point(bucket: Bucket, version: str) -> None:
+    """Make VERSION the release that the environment runs, from each server's next converge on."""
+    pointer, moved = store.point(bucket, version, f"{getpass.getuser()}@{socket.gethostname()}")
+    if moved:
+        before = f", instead of {pointer.previous}" if pointer.previous else ""
+        console.print(f"Environment {bucket.environment} runs {pointer.version} from now on{before}.")
+    else:
+        console.print(f"Environment {bucket.environment} runs {pointer.version} already, since {pointer.at}.")
+
+
+@release.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one array.")
+@with_bucket
+def list_(bucket: Bucket, as_json: bool) -> None:
+    """List the published releases, the newest first."""
+    pointer, found = store.pointer(bucket), store.published(bucket)
+    if as_json:
+        current = pointer.version if pointer else None
+        rows = [asdict(one) | {"at": one.at.isoformat(), "current": one.version == current} for one in found]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    if not found:
+        console.print(f"No release is in {bucket.name} yet. Make one: corral release build")
+        return
+    table = Table("version", "published (UTC)", "size", "", box=None, header_style="bold")
+    for one in found:
+        size = f"{one.size / 1e6:.1f} MB"
+        table.add_row(one.version, f"{one.at:%Y-%m-%d %H:%M:%S}", size, _remark(one, pointer))
+    console.print(table)
+
+
+@release.command()
+@click.argument("version")
+@click.option("--json", "as_json", is_flag=True, help="The manifest as JSON.")
+@with_bucket
+def show(bucket: Bucket, version: str, as_json: bool) -> None:
+    """Show what is known about a published release, after checking that it is whole."""
+    manifest, pointer = store.check_complete(bucket, version), store.pointer(bucket)
+    if as_json:
+        click.echo(manifest.text(), nl=False)
+        return
+    known = asdict(manifest)
+    if pointer and pointer.version == version:
+        known["runs in"] = f"{bucket.environment}, since {pointer.at}, by {pointer.by}"
+    for name, value in known.items():
+        console.print(f"{name:10}{value}", markup=False)
+
+
+@release.group("runtimes")
+def runtimes_() -> None:
+    """Node and PM2 for the app servers, as archives of our own (docs/releases.md)."""
+
+
+@runtimes_.command("publish")
+@click.option("--arch", type=click.Choice(runtimes.ARCHITECTURES), help="Default: what the image needs.")
+@with_settings
+def publish_runtimes(settings: Settings, arch: str | None) -> None:
+    """Put Node and PM2 into S3, after comparing them with their pins. What is there costs nothing."""
+    with aws.explained(settings), _disk_errors():
+        bucket = Bucket(aws.client(settings, "s3"), settings.releases_bucket, settings.environment)
+        arch = arch or runtimes.architecture(settings.image.parameter)
+        for runtime, added in runtimes.publish(bucket, RUNTIME_SOURCES, BUILT_RUNTIMES, arch, step).items():
+            console.print(f"{runtime.file} {'is' if added else 'was'} published in {bucket.name}.")
+
+
+@runtimes_.command("pin")
+@environment_option
+def pin_runtimes() -> None:
+    """Build Node and PM2 from package-lock.json and write their sums into runtimes.json, to be committed."""
+    with _disk_errors():
+        console.print(f"Wrote {runtimes.pin(RUNTIME_SOURCES, BUILT_RUNTIMES, step)}. Look at it; commit it.")
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Show that something goes on, on stderr, so that a command's result stays alone on stdout."""
+    began = time.monotonic()
+    if not errors.is_terminal:
+        errors.print(f"{title} ...", markup=False)
+        yield
+        return
+    with errors.status(title):
+        yield
+    errors.print(f"[green]✓[/] {title} [dim]{time.monotonic() - began:.1f} s[/]")
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CorralError(
+            f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.",
+            "Make room, or give another directory that you may write to (--output).",
+            "docs/releases.md",
+        ) from error
+
+
+def _remark(one: store.Published, pointer: store.Pointer | None) -> str:
+    if not one.complete:
+        return "[red]incomplete[/]: publishing was interrupted"
+    if pointer and one.version == pointer.version:
+        return f"[green]current[/], since {pointer.at}, by {pointer.by}"
+    return "previous" if pointer and one.version == pointer.previous else ""
