@@ -1,4 +1,4 @@
-"""The lab tests run against one fleet, made by the user's own command, `make up`, and taken down at the end."""
+"""The lab tests run on one fleet, made by the user's own command, `make up`, and taken down at the end."""
 
 import os
 from pathlib import Path

@@ -69,7 +69,7 @@ class Fleet:
 
     def members(self, role=None):
         """The members in service, of one role or of all."""
-        return [m for m in fleet.members(self.settings) if role in (None, m.role)]
+        return [host for host in fleet.hosts(self.settings) if role in (None, host.role)]
 
     def converge(self, *arguments, check=True):
         """`pyinfra inventory/aws.py deploy.py -y --json …`, typed by hand."""
@@ -93,7 +93,7 @@ class Fleet:
     def host(self, member):
         """A testinfra host, over SSH, as root."""
         return testinfra.get_host(
-            f"ssh://{self.settings.ssh.user}@{member.address}?sudo=true",
+            f"ssh://{self.settings.ssh.user}@{member.private_address}?sudo=true",
             ssh_identity_file=self.settings.ssh.private_key,
             ssh_extra_args="-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
         )

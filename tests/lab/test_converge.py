@@ -1,4 +1,4 @@
-"""The main job: a converge that changes nothing the second time, shows drift before it repairs it, and can be limited."""
+"""The main job: a second converge changes nothing; drift is shown, then repaired; a run can be limited."""
 
 import pytest
 
@@ -34,16 +34,16 @@ def test_drift_is_shown_by_a_dry_run_and_repaired_by_the_next(fleet, damage):
 
     predicted = fleet.converge("--dry").predicted
     assert predicted
-    assert {host for hosts in predicted.values() for host in hosts} == {member.address}
+    assert {host for hosts in predicted.values() for host in hosts} == {member.private_address}
 
     repaired = fleet.converge().changed
-    assert {host for hosts in repaired.values() for host in hosts} == {member.address}
+    assert {host for hosts in repaired.values() for host in hosts} == {member.private_address}
     assert fleet.converge().changed == {}
 
 
 def test_limit_takes_a_role_and_a_single_address(fleet):
     assert fleet.converge("--limit", "app").totals["hosts"] == 2
-    assert fleet.converge("--limit", fleet.members("db")[0].address).totals["hosts"] == 1
+    assert fleet.converge("--limit", fleet.members("db")[0].private_address).totals["hosts"] == 1
 
 
 def test_a_limit_that_names_nobody_is_an_error(fleet):
@@ -60,11 +60,11 @@ def test_a_wrong_environment_is_one_sentence(fleet):
 
 
 def test_a_converge_killed_between_a_files_change_and_its_restart_is_repaired_by_the_next(fleet):
-    """The state such a kill leaves, on a real host: the new file stands, the marker too, the old process runs."""
+    """The state that such a kill leaves: the new file stands, the marker too, the old process runs."""
     member = fleet.members("app")[0]
     before = fleet.shell(member, "systemctl show -P ActiveEnterTimestampMonotonic nftables").stdout
     fleet.shell(member, "mkdir -p /run/corral/restart && touch /run/corral/restart/nftables.service")
-    repaired = fleet.converge("--limit", member.address)
+    repaired = fleet.converge("--limit", member.private_address)
     assert repaired.changed
     assert fleet.shell(member, "systemctl show -P ActiveEnterTimestampMonotonic nftables").stdout != before
-    assert fleet.converge("--limit", member.address).changed == {}
+    assert fleet.converge("--limit", member.private_address).changed == {}

@@ -14,7 +14,7 @@ def reachable(fleet, member):
     from socket import create_connection
 
     try:
-        create_connection((member.address, 22), timeout=1).close()
+        create_connection((member.private_address, 22), timeout=1).close()
     except OSError:
         return False
     return True
@@ -38,7 +38,7 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
     assert fleet.health()[new.instance_id] != "healthy"
 
     changed = fleet.converge().changed
-    assert {host for hosts in changed.values() for host in hosts} == {new.address}
+    assert {host for hosts in changed.values() for host in hosts} == {new.private_address}
     healthy(fleet, before | {new.instance_id})
     assert fleet.converge().changed == {}
 

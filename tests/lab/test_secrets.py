@@ -2,7 +2,9 @@
 
 import subprocess
 
-from tests.lab.fleet import run
+from tests.lab.fleet import BIN, run
+
+DISKS = ("/etc", "/var", "/srv", "/home", "/root", "/opt", "/tmp")
 
 
 def password(fleet):
@@ -15,19 +17,18 @@ def test_the_password_is_on_no_disk_of_any_host(fleet):
     for member in fleet.members():
         # The pattern travels by standard input, so that it is not on the searching command's own line either.
         found = subprocess.run(
-            ["corral", "lab", "shell", member.instance_id, "--"]
-            + [
+            [
+                BIN / "corral",
+                "lab",
+                "shell",
+                member.instance_id,
+                "--",
                 "grep",
                 "-rlF",
                 "--file=-",
-                "--devices=skip",
-                "/etc",
-                "/var",
-                "/srv",
-                "/home",
-                "/root",
-                "/opt",
-                "/tmp",
+                "-D",
+                "skip",
+                *DISKS,
             ],
             input=secret,
             capture_output=True,

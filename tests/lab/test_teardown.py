@@ -1,4 +1,4 @@
-"""`corral lab down` leaves nothing behind, also after a kill -9 in the middle of `up`; a second `up` recovers."""
+"""`corral lab down` leaves nothing behind, also after a kill -9 in the middle of `up`, which recovers."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def names(*command, key):
 
 
 def processes():
-    """Command lines of the processes that belong to the lab, and of all in another process namespace (hosts)."""
+    """The processes that belong to the lab, and all in another process namespace (its hosts)."""
     own = Path("/proc/self/ns/pid").readlink()
     for proc in Path("/proc").glob("[0-9]*"):
         try:

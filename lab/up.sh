@@ -1,0 +1,43 @@
+#!/bin/sh
+# `make up`: the whole fleet on this machine, by the commands that an operator would type, each shown as it runs.
+set -eu
+cd "$(dirname "$0")/.."
+export CORRAL_ENV=lab PYINFRA_NO_COLOR="${NO_COLOR:-}"
+started=$(date +%s)
+
+step() { printf '\n\033[1m[%3ss] %s\033[0m\n        $ %s\n' "$(($(date +%s) - started))" "$1" "$2"; }
+
+step "The lab: an AWS API, a load balancer and a network, all on this machine" "corral lab up"
+corral lab up
+
+step "The application, built into a release" "corral release build"
+release=$(corral release build)
+version=$(basename "$release")
+
+step "The stack: what to run, from environments/lab.toml" "corral stack apply -y"
+corral stack apply -y
+
+step "The release and its runtimes, into S3" "corral release publish $release"
+corral release publish "$release"
+corral release runtimes publish
+corral release point "$version"
+
+step "The hosts, booting" "corral lab wait"
+corral lab wait
+
+step "The converge, over SSH" "pyinfra inventory/aws.py deploy.py -y"
+pyinfra -y inventory/aws.py deploy.py
+
+step "The site, through the load balancer" "corral lab wait --healthy"
+corral lab wait --healthy
+corral lab status
+printf '\nUp in %s s. What to try next:\n' "$(($(date +%s) - started))"
+cat <<'NEXT'
+
+  . .venv/bin/activate; export CORRAL_ENV=lab
+  pyinfra inventory/aws.py deploy.py              changes nothing: the fleet is as declared
+  corral lab shell app1                           a root shell on a host: damage a file there
+  pyinfra inventory/aws.py deploy.py --dry        shows the damage; without --dry, repairs it
+  corral lab logs                                 what the lab does
+  make down                                       stops everything
+NEXT
