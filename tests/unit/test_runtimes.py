@@ -110,7 +110,7 @@ def bucket(monkeypatch):
 
 def names(archive):
     plain = zstandard.ZstdDecompressor().stream_reader(archive.read_bytes()).readall()
-    listed = subprocess.run(["tar", "-tv"], input=plain, capture_output=True, check=True, text=True).stdout
+    listed = subprocess.run(["tar", "-tv"], input=plain, capture_output=True, check=True).stdout.decode()
     return [(line.split()[0], line.split()[-1]) for line in listed.splitlines() if line[0] != "d"]
 
 
@@ -179,8 +179,6 @@ def test_a_damaged_cache_is_built_again(sources, fetched, tmp_path):
 
 
 def test_node_that_builds_is_the_pinned_one_of_this_environment():
-    run = subprocess.run(
-        [Path(sys.prefix) / "bin/node", "--version"], capture_output=True, text=True, check=True
-    )
-    assert node_version() == run.stdout.strip().removeprefix("v")
+    node = Path(sys.prefix) / "bin/node"
+    assert node_version() == subprocess.check_output([node, "--version"], text=True).strip().removeprefix("v")
     assert node_version().startswith("24.")
