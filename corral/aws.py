@@ -4,6 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Aut
 ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 
 
+# Making one takes a tenth of a second and more, most of it reading botocore's data: each is made once.
+@cache
 def session(settings: Settings) -> boto3.Session:
     """A session in the environment's region, with the file's keys where it has an endpoint of its own."""
     with explained(settings):
@@ -35,8 +38,12 @@ def session(settings: Settings) -> boto3.Session:
         )
 
 
+@cache
 def client(settings: Settings, service: str) -> Any:
-    """A client of one service, such as "ec2", which slows down when AWS throttles (adaptive retries)."""
+    """A client of one service, such as "ec2", which slows down when AWS throttles (adaptive retries).
+
+    Raises CorralError when nothing answers at an endpoint of the environment's own.
+    """
     if settings.aws.endpoint_url:
         _reach(settings, settings.aws.endpoint_url)
     config = Config(

@@ -82,9 +82,13 @@ def _show(settings: Settings, proposal: cloudformation.Proposal) -> None:
 def _confirm(yes: bool) -> None:
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not _a_person_is_there():
         raise CorralError("There is nobody to ask whether to go on.", "Give -y to go on without asking.")
     click.confirm("Go on?", abort=True)
+
+
+def _a_person_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _follow(settings: Settings, proposal: cloudformation.Proposal) -> None:
