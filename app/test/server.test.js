@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { startPostgres } from "./support/postgres.js";
-import { startServer, until } from "./support/server.js";
+import { startServer, stopServers, until } from "./support/server.js";
 
 let postgres, one, two;
 
@@ -16,6 +16,7 @@ before(async () => {
 
 after(async () => {
   await Promise.all([one?.stop(), two?.stop()]);
+  stopServers();
   postgres?.remove();
 });
 

@@ -1,9 +1,9 @@
 // A real Postgres for the tests: a cluster of its own in a temporary directory, from Debian's package `postgresql`.
 import { execFileSync } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { randomInt } from "node:crypto";
 
 import pg from "pg";
 

@@ -1,24 +1,33 @@
 // Runs the real server as a process of its own, and speaks to it as a browser does.
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { randomUUID } from "node:crypto";
 
 import { WebSocket } from "ws";
 
 const MAIN = fileURLToPath(new URL("../../server/main.js", import.meta.url));
 
+const running = new Set();
+
+/** Ends what a failed test left running, so that the failure is told and not waited for. */
+export function stopServers() {
+  for (const child of running) child.kill("SIGKILL");
+}
+
 /** Starts `server/main.js` on a free port and waits for its "ready"; rejects with its stderr when it ends instead. */
 export async function startServer(env) {
   const directory = mkdtempSync(join(tmpdir(), "chat-server-"));
-  const logFile = join(directory, "app.log");
+  const logFile = env.LOG_FILE ?? join(directory, "app.log");
   const child = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env.PATH, PORT: "0", RELEASE: "test-1", DRAIN_MS: "300", LOG_FILE: logFile, ...env },
+    env: { PATH: process.env.PATH, PORT: "0", RELEASE: "test-1", DRAIN_MS: "300", ...env, LOG_FILE: logFile },
     stdio: ["ignore", "inherit", "pipe", "ipc"],
   });
+  running.add(child);
+  child.on("exit", () => running.delete(child));
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (complaints += text));
   const ended = once(child, "exit").then(([code, signal]) => ({ code, signal, complaints }));
