@@ -1,0 +1,37 @@
+"""Which role gets which tasks. `pyinfra inventory/aws.py deploy.py` converges the fleet."""
+
+from pyinfra import host
+from pyinfra.api.exceptions import DeployError
+
+from tasks import app, base, firewall, nginx, postgres, private_name, process_manager, sshd
+from tasks.lib.packages import packages
+
+ROLES = {
+    "app": [base, sshd, firewall, nginx, process_manager, app],
+    "db": [base, sshd, firewall, postgres, private_name],
+}
+
+role = host.data.get("role")
+if role not in ROLES:
+    raise DeployError(
+        f"{host.name} has {f'the role {role!r}, which is unknown' if role else 'no role'}. "
+        f"Put it into a group of the inventory that is named after one of: {', '.join(ROLES)}. "
+        "See docs/inventory.md."
+    )
+tasks = ROLES[role]
+
+# The firewall opens what the tasks of this role declare.
+host.data.ports = [port for task in tasks for port in getattr(task, "PORTS", [])]
+
+packages(
+    name="Install packages", wanted=[package for task in tasks for package in getattr(task, "PACKAGES", [])]
+)
+
+# Stage by stage over all tasks: users exist before files belong to them, files stand before services start.
+# The loops go over the tasks of every role, so that an operation has the same place in the order, and a name
+# of its own, whoever it is for.
+EVERY_TASK = list(dict.fromkeys(task for tasks_of_role in ROLES.values() for task in tasks_of_role))
+for stage in host.loop(["install", "configure", "activate"]):
+    for task in host.loop(EVERY_TASK):
+        if task in tasks and hasattr(task, stage):
+            getattr(task, stage)()

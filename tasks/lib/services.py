@@ -1,0 +1,93 @@
+"""Units of a task as one operation: running, enabled, and restarted when a marker says that it is due.
+
+    service(name="Run nginx", units=[Unit("nginx.service", health="curl -fsS
+    http://127.0.0.1:81/corral/health")])
+
+The markers are the durable restart. `config_files` leaves `/run/corral/restart/nginx.service` before it moves
+a file; the file stays until the unit is active and healthy. A converge that dies in between is repaired by
+the next one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+
+from tasks.lib.services_state import State, UnitStates
+from tasks.lib.shell import RUN_DIRECTORY, repeated, run_script
+
+_SUFFIXES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".slice")
+
+
+def unit_name(unit: str) -> str:
+    """The full name of a unit: "nginx" means "nginx.service", as systemctl has it."""
+    return unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
+
+
+def markers(restarts: Sequence[str], reloads: Sequence[str]) -> list[str]:
+    """The markers for these units, relative to the run directory: "restart/nginx.service"."""
+    return [f"restart/{unit_name(unit)}" for unit in restarts] + [
+        f"reload/{unit_name(unit)}" for unit in reloads
+    ]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit as it should be.
+
+    `running`: active (True), stopped (False), or whatever it is (None). A oneshot that doesn't remain counts
+    as running when it succeeded since boot; a unit that systemd skipped because a condition of its own
+    doesn't hold counts as well. `enabled`: started at boot (True), not (False), or whatever it is (None).
+    `health`: a shell command that must come to succeed after a start, restart or reload, within
+    `health_seconds`.
+    """
+
+    name: str
+    running: bool | None = True
+    enabled: bool | None = True
+    health: str | None = None
+    health_seconds: int = 30
+
+    def holds(self, state: State | None) -> bool:
+        """Is it so already, with nothing pending?"""
+        if state is None or state.pending or state.stale:
+            return False
+        enabled = self.enabled is None or state.starts_at_boot(self.enabled)
+        return enabled and (self.running is None or state.runs == self.running)
+
+    def arguments(self) -> tuple[str, ...]:
+        """The five arguments of this unit for scripts/services_apply.sh."""
+        words = {True: "yes", False: "no", None: "any"}
+        return (
+            unit_name(self.name),
+            words[self.running],
+            words[self.enabled],
+            self.health or "",
+            str(self.health_seconds),
+        )
+
+
+def apply_command(units: Sequence[Unit], run: str = RUN_DIRECTORY) -> StringCommand:
+    """The one command that brings `units` to their state (scripts/services_apply.sh)."""
+    return run_script("services_apply.sh", run, *repeated(unit.arguments() for unit in units))
+
+
+@operation()
+def _service(units: Sequence[Unit]) -> Iterator[StringCommand]:
+    """Change what differs, if anything does."""
+    now = host.get_fact(UnitStates, units=tuple(unit_name(unit.name) for unit in units))
+    different = [unit for unit in units if not unit.holds(now.get(unit_name(unit.name)))]
+    if different:
+        yield apply_command(different)
+
+
+def service(name: str, units: Sequence[Unit], **global_arguments: Any) -> Any:
+    """Let `units` run and be enabled as declared, in this order; do the restarts and reloads that are due.
+
+    `name`: what a user would call it. A unit that doesn't become active, or whose health check doesn't come
+    to succeed in its time, fails the operation with the last lines of its journal, and its marker stays for
+    the next converge. `global_arguments`: pyinfra's. Returns pyinfra's OperationMeta.
+    """
+    return _service(name=name, units=list(units), **global_arguments)
