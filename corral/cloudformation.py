@@ -84,8 +84,8 @@ def carry_out(settings: Settings, proposal: Proposal) -> Iterator[Event]:
             last = None
             stack_id = cloud.create_stack(
                 **_request(settings, proposal.template),
-                EnableTerminationProtection=settings.termination_protection,
-                # A creation that fails leaves nothing behind, so that the next attempt is a plain one.
+                # A creation that fails leaves nothing behind, so that the next attempt is a plain one. For
+                # the same reason termination protection comes afterwards: see `protect`.
                 OnFailure="DELETE",
             )["StackId"]
         failures: list[Event] = []
@@ -102,6 +102,13 @@ def carry_out(settings: Settings, proposal: Proposal) -> Iterator[Event]:
             time.sleep(PAUSE)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
         raise _why(settings, status, failures)
+
+
+def discard(settings: Settings, proposal: Proposal) -> None:
+    """Forget a proposal that is not to be carried out."""
+    if proposal.change_set:
+        with explained(settings):
+            client(settings, "cloudformation").delete_change_set(ChangeSetName=proposal.change_set)
 
 
 def protect(settings: Settings) -> None:

@@ -3,6 +3,8 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -42,7 +44,11 @@ def apply(settings: Settings, yes: bool) -> None:
         console.print(f"Stack {settings.stack_name} is as its settings say: nothing to change.")
     else:
         _show(settings, proposal)
-        _confirm(yes)
+        try:
+            _confirm(yes)
+        except (click.Abort, CorralError):
+            cloudformation.discard(settings, proposal)
+            raise
         _follow(settings, proposal)
     cloudformation.protect(settings)
     _print_outputs(cloudformation.outputs(settings))
@@ -94,7 +100,7 @@ def _a_person_is_there() -> bool:
 def _follow(settings: Settings, proposal: cloudformation.Proposal) -> None:
     """Show events as they come: plain lines, and on a terminal what is being worked on below them."""
     states: Counter[str] = Counter()
-    with console.status("Starting") as status:
+    with console.status("Starting") as status, _left_alone():
         for event in cloudformation.carry_out(settings, proposal):
             working = event.status.endswith("_IN_PROGRESS")
             states["done"] += not working
@@ -108,6 +114,15 @@ def _follow(settings: Settings, proposal: cloudformation.Proposal) -> None:
                 )
                 console.print(reason, markup=False)
     console.print(f"Stack {settings.stack_name} is as its settings say.")
+
+
+@contextmanager
+def _left_alone() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("CloudFormation goes on by itself. Apply again to see what came of it.")
+        raise
 
 
 def _print_outputs(values: dict[str, str]) -> None:

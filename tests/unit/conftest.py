@@ -43,7 +43,8 @@ def aws_api(moto_server):
 def settings(aws_api):
     """Environment test in moto's account and at its address, with what it refers to: image, key, certificate.
 
-    moto makes no certificates in stacks, and lets nobody write public parameters.
+    moto makes no certificates in stacks, lets nobody write public parameters, and protects no stack from
+    termination.
     """
     from corral.aws import client
 
@@ -52,6 +53,7 @@ def settings(aws_api):
             "account": "123456789012",
             "hosted_zone_id": None,
             "create_zone": True,
+            "termination_protection": False,
             "image": Image(parameter="/images/debian"),
             "aws": Aws(endpoint_url=aws_api, access_key_id="test", secret_access_key="test"),
         }

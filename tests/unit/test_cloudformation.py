@@ -16,6 +16,9 @@ from corral.stack.template import parameters
 
 PASSWORD = "/corral/test/app/database-password"
 
+# moto says so of what it leaves out of a stack: bucket policies.
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
+
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
@@ -114,6 +117,15 @@ def test_no_is_no(settings, monkeypatch):
     run = CliRunner().invoke(stack, ["apply"], obj=chosen, input="n\n")
     assert run.exit_code == 1
     assert client(settings, "cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_a_change_that_is_declined_is_forgotten(settings):
+    corral_stack(settings, "apply", "-y")
+    bigger = settings.model_copy(update={"app": settings.app.model_copy(update={"desired": 3})})
+    with pytest.raises(CorralError, match="nobody to ask"):
+        corral_stack(bigger, "apply")
+    assert client(settings, "cloudformation").list_change_sets(StackName="chat-test")["Summaries"] == []
+    assert group(settings, "app")["DesiredCapacity"] == 2
 
 
 def test_a_stack_that_moto_refuses_fails_with_a_sentence(settings):

@@ -16,6 +16,9 @@ from corral.settings import ROOT
 from corral.stack import render
 
 PYINFRA = Path(sys.executable).parent / "pyinfra"
+# moto says so of what it leaves out of a stack: bucket policies.
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
+
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
