@@ -3,6 +3,7 @@
 bench/boot.py [ROUNDS]          needs the lab up (make up); launches instances of its own and terminates them
 """
 
+import socket
 import sys
 import time
 from typing import Any
