@@ -18,9 +18,26 @@ class Groups(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The group of that name, imported now; None when there is none."""
         for entry in entry_points(group="corral.commands", name=cmd_name):
-            command: click.Command = entry.load()
+            try:
+                command: click.Command = entry.load()
+            except ModuleNotFoundError as error:
+                # An operator's machine needs not have what the lab needs; the other groups work without.
+                return _absent(cmd_name, str(error.name))
             return command
         return None
+
+
+def _absent(name: str, module: str) -> click.Command:
+    def refuse(**_: object) -> None:
+        problem = f"corral {name} needs the Python module {module}, which is not installed here."
+        raise CorralError(
+            problem, "Install what it needs: make up, or requirements/install.sh lab", "docs/lab.md"
+        )
+
+    words = click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)
+    unparsed = {"ignore_unknown_options": True, "help_option_names": []}
+    short = f"(needs the Python module {module})"
+    return click.Command(name, callback=refuse, params=[words], short_help=short, context_settings=unparsed)
 
 
 @click.group(cls=Groups, context_settings={"help_option_names": ["-h", "--help"]})

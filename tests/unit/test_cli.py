@@ -78,3 +78,21 @@ print({name.split(".")[0] for name in sys.modules} & {"lab", "moto", "pyinfra"},
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stderr == "set()\n"
+
+
+def test_a_group_whose_modules_are_not_installed_is_a_sentence_and_the_others_work():
+    code = """
+import sys
+sys.modules["lab"] = None  # as if it were not there
+from corral.cli import main
+sys.argv = ["corral", *sys.argv[1:]]
+main()
+"""
+    absent, overview = (
+        subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+        for words in (["lab", "up", "--fast"], ["--help"])
+    )
+    assert (absent.returncode, absent.stdout) == (1, "")
+    assert absent.stderr.startswith("corral: corral lab needs the Python module lab")
+    assert overview.returncode == 0
+    assert "The environment's CloudFormation stack." in overview.stdout
