@@ -23,4 +23,6 @@ def transport_without_delay(sock: Any, **options: Any) -> paramiko.Transport:
 def known_hosts_file(instance_id: str) -> str:
     """The file for the host keys of one instance: its successor at the same address starts with a new one."""
     KNOWN_HOSTS.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return str(KNOWN_HOSTS / instance_id)
+    file = KNOWN_HOSTS / instance_id
+    file.touch(mode=0o600)  # pyinfra warns of one that is not there
+    return str(file)
