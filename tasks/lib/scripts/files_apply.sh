@@ -20,7 +20,7 @@ shift 3
 user=$(id -u) # not root only where the tests are not
 
 refuse() {
-    echo "corral: $*" >&2
+    printf 'corral: %s\n' "$*" >&2
     exit 1
 }
 
@@ -41,7 +41,7 @@ base64 -d | tar -x -f - -C "$stage/body" --no-same-owner || refuse "the files di
 standing() {
     folder=${1%/*}
     while [ ! -d "${folder:-/}" ]; do folder=${folder%/*}; done
-    echo "${folder:-/}"
+    printf '%s\n' "${folder:-/}"
 }
 
 # Makes the folder $1 under the tree, each part with the owner and mode of the real one, for a look at it merges both.
@@ -141,7 +141,7 @@ EOF
         exec sh -c "$check" 9>&-' corral "$stage" "$check" "$looks" >"$stage/said" 2>&1 </dev/null; then
         {
             echo "The check refused the new files, so nothing was changed and nothing will be restarted."
-            echo "The check was: $check"
+            printf 'The check was: %s\n' "$check"
             echo "It said:"
             iconv -c -f UTF-8 -t UTF-8 "$stage/said" | tail -n 40
         } >&2

@@ -25,7 +25,7 @@ property() {
 # Says why $1 is not as it should be, and ends.
 give_up() {
     {
-        echo "$2"
+        printf '%s\n' "$2"
         if [ -s "$run/health" ]; then
             echo "The health check said:"
             iconv -c -f UTF-8 -t UTF-8 "$run/health" | tail -n 10
