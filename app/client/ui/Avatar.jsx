@@ -1,0 +1,10 @@
+// A person's sign: initials on a colour that is the same on every screen.
+import { hueOf, initialsOf } from "../chat/present.js";
+
+export function Avatar({ name, id }) {
+  return (
+    <span className="avatar" style={{ "--hue": hueOf(id) }} aria-hidden="true">
+      {initialsOf(name)}
+    </span>
+  );
+}
