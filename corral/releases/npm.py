@@ -1,6 +1,7 @@
 """npm as corral calls it: the pinned one beside our Python, with its output kept in a log."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from corral.errors import CorralError
 
 SEE = "docs/releases.md"
-SHOWN = 20
+SHOWN = 30
 
 
 def node_version() -> str:
@@ -47,7 +48,8 @@ def _run(words: list[str], cwd: Path, log: Path | None) -> str:
         with log.open("a", encoding="utf-8") as file:
             file.write(f"$ {' '.join(words)}\n{done.stdout}")
     if done.returncode:
-        last = "\n".join(f"    {line}" for line in done.stdout.strip().splitlines()[-SHOWN:])
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)  # some tools colour whatever they are told
+        last = "\n".join(f"    {line}" for line in plain.strip().splitlines()[-SHOWN:])
         where = f" All of its output is in {log}." if log else ""
         raise CorralError(
             f"`{' '.join(words)}` failed with exit code {done.returncode}; its last lines:\n{last}",

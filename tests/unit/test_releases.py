@@ -515,3 +515,13 @@ def test_from_a_checkout_to_the_release_that_an_environment_runs(run, settings, 
 
 def test_a_place_that_can_not_be_written_is_a_sentence(run, checkout):
     assert "Not a directory" in run("build", "--output", checkout / "README.md/under").problem
+
+
+@pytest.mark.parametrize("operation, code", [("PutObject", "AccessDenied"), ("HeadObject", "403")])
+def test_no_permission_is_a_sentence(run, monkeypatch, operation, code):
+    def denied(*_, **__):
+        raise ClientError({"Error": {"Code": code, "Message": "Forbidden"}}, operation)
+
+    monkeypatch.setattr(store, "published", denied)
+    monkeypatch.setattr(store, "pointer", lambda _: None)
+    assert run("list", "-e", "test").problem == f"No permission for {operation}: Forbidden"
