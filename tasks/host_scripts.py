@@ -1,0 +1,18 @@
+"""host_scripts: the small programs that units and other tasks call on a host, in /usr/local/lib/corral."""
+
+from tasks.lib.files import File, config_files
+
+PACKAGES = ["curl", "jq", "zstd"]
+DIRECTORY = "/usr/local/lib/corral"
+
+
+def install() -> None:
+    """Before anything that fetches an archive or a secret."""
+    config_files(
+        name="Install the host's scripts",
+        files=[
+            File(f"{DIRECTORY}/{name}", source=f"files/host/{name}", mode="755")
+            for name in ("aws", "secret", "install-archive")
+        ],
+        check=" && ".join(f"sh -n {DIRECTORY}/{name}" for name in ("aws", "secret", "install-archive")),
+    )

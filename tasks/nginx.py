@@ -1,0 +1,40 @@
+"""nginx: the front door of an app server. Port 80 serves the site, port 81 sends browsers to https."""
+
+from pyinfra import host
+
+from tasks.lib.files import Absent, File, config_files
+from tasks.lib.ports import Port
+from tasks.lib.services import Unit, service
+
+PACKAGES = ["nginx", "logrotate"]
+# The load balancer speaks to both: 443 of its own goes to 80, 80 to 81.
+PORTS = [Port(80, sources=("balancer_cidrs",)), Port(81, sources=("balancer_cidrs",))]
+
+
+def configure() -> None:
+    """All of nginx's configuration is ours, so that nothing of the package's serves anything."""
+    config_files(
+        name="Configure nginx",
+        files=[
+            File("/etc/nginx/nginx.conf", source="templates/nginx/nginx.conf.j2"),
+            File("/etc/nginx/snippets/headers.conf", source="templates/nginx/headers.conf"),
+            File("/etc/nginx/snippets/proxy.conf", source="templates/nginx/proxy.conf"),
+            File(
+                f"/etc/nginx/sites-enabled/{host.data.project}.conf", source="templates/nginx/site.conf.j2"
+            ),
+            Absent("/etc/nginx/sites-enabled/default"),
+        ],
+        check="nginx -t -q",
+        reloads=["nginx.service"],
+    )
+    config_files(
+        name="Rotate nginx's JSON log",
+        files=[File("/etc/logrotate.d/corral-nginx", source="templates/nginx/logrotate")],
+        check="logrotate --debug /etc/logrotate.d/corral-nginx",
+    )
+
+
+def activate() -> None:
+    """The redirect's port answers without the application, so it tells of nginx alone."""
+    health = "curl -fsS http://127.0.0.1:81/corral/health"
+    service(name="Run nginx", units=[Unit("nginx.service", health=health)])
