@@ -53,11 +53,16 @@ def raise_guard(cidr: str) -> None:
 
 def lower_guard() -> None:
     """Take the guard away, the last thing of the lab to go."""
-    for line in run("ip", "route", "show", "type", "unreachable").splitlines():
-        if f"metric {_LAST_METRIC}" in line:
-            run("ip", "route", "del", *line.split()[:2], "metric", str(_LAST_METRIC))
+    for line in routes():
+        run("ip", "route", "del", *line.split()[:2], "metric", str(_LAST_METRIC))
     with contextlib.suppress(CorralError):
         run("nft", "delete", "table", "inet", NFT_TABLE)
+
+
+def routes() -> list[str]:
+    """The guard's own routes, as `ip route` shows them."""
+    shown = run("ip", "route", "show", "type", "unreachable").splitlines()
+    return [line for line in shown if f"metric {_LAST_METRIC}" in line]
 
 
 def is_up() -> bool:

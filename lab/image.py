@@ -1,15 +1,14 @@
 """The base image that every host of the lab starts from: Debian 13 with what its EC2 image has."""
 
 import hashlib
-import os
 import shutil
-import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from corral.errors import CorralError
-from lab import apt, mounts
-from lab.paths import APT_PROXY, CACHE, IMAGES
+from lab import apt, mounts, processes
+from lab.paths import APT_PROXY, CACHE, IMAGES, SERVICES
 
 _RECIPE = Path(__file__).parent / "base_image"
 _MACHINE_CAS = Path("/usr/local/share/ca-certificates")
@@ -30,9 +29,7 @@ def ensure(mirror: apt.Mirror, ca: Path, tell: Callable[[str], None]) -> Path:
         if old != image:
             mounts.remove_tree(old)
     if not image.exists():
-        partial = image.with_suffix(".partial")
-        _build(partial, mirror, authorities, tell)
-        partial.rename(image)
+        _build(image, mirror, authorities, tell)
     return image
 
 
@@ -46,6 +43,7 @@ def _key(mirror: apt.Mirror, authorities: list[Path]) -> str:
 
 
 def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Callable[[str], None]) -> None:
+    partial = target.with_suffix(".partial")
     staged = CACHE / "build"
     shutil.rmtree(staged, ignore_errors=True)
     (staged / "authorities").mkdir(parents=True)
@@ -65,30 +63,37 @@ def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Call
         f"--customize-hook=copy-in {staged / 'authorities'} /usr/local/share/ca-certificates",
         f"--customize-hook={_RECIPE / 'customize.sh'}",
         apt.SUITE,
-        str(target),
+        str(partial),
         str(staged / "lab.sources"),
     ]
-    _run_with_progress(command, tell)
+    then_name_it = ["sh", "-c", '"$@" && mv "$0" "${0%.partial}"', str(partial), *command]
+    _run_with_progress(then_name_it, target, tell)
     shutil.rmtree(staged)
 
 
-def _run_with_progress(command: list[str], tell: Callable[[str], None]) -> None:
-    lines: list[str] = []
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
-    ) as build:
-        for line in build.stderr or ():
-            lines.append(line.rstrip())
-            if line.startswith("I: ") and "..." in line:
-                tell(f"image: {line[3:].strip().rstrip('.')}")
-    if build.returncode:
+def _run_with_progress(command: list[str], target: Path, tell: Callable[[str], None]) -> None:
+    """Run the build in a session of its own, which `corral lab down` finds should this process be killed."""
+    log = SERVICES / "image.log"
+    log.unlink(missing_ok=True)
+    SERVICES.mkdir(parents=True, exist_ok=True)
+    environment = {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    process = processes.spawn(SERVICES / "image.pid", command, log, environment)
+    told = 0
+    try:
+        while process.alive:
+            time.sleep(0.2)
+            steps = [
+                line for line in log.read_text().splitlines() if line.startswith("I: ") and "..." in line
+            ]
+            for step in steps[told:]:
+                tell(f"image: {step[3:].strip().rstrip('.')}")
+            told = len(steps)
+    finally:
+        processes.stop(process)
+    if not target.exists():
+        last = "\n".join(f"    {line}" for line in log.read_text().splitlines()[-12:])
         raise CorralError(
-            "The base image could not be built:\n" + "\n".join(f"    {line}" for line in lines[-12:]),
+            f"The base image could not be built:\n{last}",
             "Check that `apt-get update` works on this machine, then try again.",
             "docs/lab.md",
         )

@@ -13,7 +13,8 @@ REBOOTS = STATE / "reboot"
 INSTANCES = STATE / "instances.json"
 RECONCILER_STATUS = STATE / "reconciler.json"
 TARGET_HEALTH = STATE / "target-health.json"
-UP = STATE / "up.json"
+CONFIGURATION = STATE / "lab.json"
+UP = STATE / "up"
 SSH_KEY = STATE / "ssh" / "id_ed25519"
 
 # Stays: what is slow to make, and the certificate authority that the base image trusts.

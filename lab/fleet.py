@@ -1,0 +1,82 @@
+"""The lab's hosts as people name them: app1, app2, db; found by name, instance id or address."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from corral import aws
+from corral.errors import CorralError
+from corral.settings import Settings
+from lab import hosts
+from lab.instances import Reader
+from lab.plan import OFF, ON
+
+
+@dataclass(frozen=True)
+class Member:
+    """An instance of the lab that is not terminated; `host` is None until the reconciler has made it."""
+
+    name: str
+    instance: dict[str, Any]
+    host: hosts.Host | None
+
+    @property
+    def instance_id(self) -> str:
+        """Such as "i-0123456789abcdef0"."""
+        return str(self.instance["InstanceId"])
+
+    @property
+    def address(self) -> str:
+        """Private address."""
+        return str(self.instance.get("PrivateIpAddress", ""))
+
+    @property
+    def state(self) -> str:
+        """The API's: "running", "stopped"…"""
+        return str(self.instance["State"]["Name"])
+
+    @property
+    def role(self) -> str:
+        """Of the tag corral:role; "host" without one."""
+        return role(self.instance)
+
+
+def members(settings: Settings) -> list[Member]:
+    """All hosts of the lab, named. Raises CorralError when the API does not answer."""
+    with aws.explained(settings):
+        reader = Reader(lambda service: aws.client(settings, service), settings.account, settings.region)
+        instances = reader.instances()
+    present = hosts.present()
+    listed = [one for one in instances if one["State"]["Name"] in ON | OFF]
+    return [Member(name, one, present.get(one["InstanceId"])) for name, one in named(listed)]
+
+
+def named(instances: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Instances with their names (pure): role and number, by age; the only one of a role has no number."""
+    by_role = defaultdict(list)
+    for instance in sorted(instances, key=lambda one: (str(one["LaunchTime"]), one["InstanceId"])):
+        by_role[role(instance)].append(instance)
+    return [
+        (f"{name}{number}" if len(of_role) > 1 else name, instance)
+        for name, of_role in sorted(by_role.items())
+        for number, instance in enumerate(of_role, 1)
+    ]
+
+
+def role(instance: dict[str, Any]) -> str:
+    """An instance's role, by its tag; "host" without one."""
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    return str(tags.get("corral:role", "host"))
+
+
+def find(settings: Settings, wanted: str) -> Member:
+    """The host of that name (a role alone means its first), id or address; raises CorralError."""
+    known = members(settings)
+    for member in known:
+        if wanted in (member.name, member.instance_id, member.address):
+            return member
+    for member in known:
+        if wanted == member.role or wanted == f"{member.role}1":
+            return member
+    names = ", ".join(member.name for member in known) or "none yet"
+    raise CorralError(f"The lab has no host {wanted}.", f"Its hosts: {names}.", "docs/lab.md")

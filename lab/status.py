@@ -1,0 +1,126 @@
+"""What the lab looks like now: its hosts, its services, its site, as tables."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from corral.settings import Settings
+from lab import fleet, observe
+from lab.commands import in_namespace, run
+from lab.configuration import Configuration
+from lab.paths import BALANCER_NAMESPACE, RECONCILER_STATUS, TARGET_HEALTH
+from lab.services import all_services
+
+# A host that has not reached this far after so many seconds is shown with its console's last words.
+PATIENCE_SECONDS = 60
+
+
+def show(settings: Settings, configuration: Configuration, console: Console) -> bool:
+    """Print all there is to see; whether every service lives."""
+    members = fleet.members(settings)
+    services = all_services(settings, configuration).values()
+    faults = [f"{part}: {message}" for part, message in reconciler_errors().items()]
+    console.print(Group(_hosts(members), _services(services)))
+    for member in members:
+        for line in _words_of_the_stuck(member):
+            console.print(line, markup=False)
+    for fault in faults:
+        console.print(f"the reconciler has trouble with {fault}", style="red", markup=False)
+    console.print(f"The site: {configuration.url(settings.domain)}")
+    return all(service.alive for service in services)
+
+
+def reconciler_errors() -> dict[str, str]:
+    """What the reconciler can't do at present, by the part of its work."""
+    found: dict[str, str] = (
+        json.loads(RECONCILER_STATUS.read_text())["errors"] if RECONCILER_STATUS.exists() else {}
+    )
+    return found
+
+
+def target_health() -> dict[str, list[dict[str, Any]]]:
+    """The balancer's view of each instance, in all of its target groups."""
+    groups = json.loads(TARGET_HEALTH.read_text()) if TARGET_HEALTH.exists() else {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for targets in groups.values():
+        for instance_id, health in targets.items():
+            found.setdefault(instance_id, []).append(health)
+    return found
+
+
+def release(address: str) -> str:
+    """The release that an app server says it runs, asked from where the balancer stands; "" without one."""
+    source = run("ip", "-n", BALANCER_NAMESPACE, "-o", "-4", "addr", "show", "dev", "eth0").splitlines()
+    own = source[-1].split()[3].partition("/")[0] if source else ""
+    asked = ["curl", "-s", "--max-time", "2", "--interface", own, f"http://{address}/readyz"]
+    try:
+        return str(json.loads(run(*in_namespace(BALANCER_NAMESPACE, *asked), check=False))["release"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _hosts(members: list[fleet.Member]) -> Table:
+    table = Table(title="hosts", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in (
+        "host",
+        "instance",
+        "address",
+        "role",
+        "zone",
+        "state",
+        "up",
+        "release",
+        "health",
+        "memory",
+    ):
+        table.add_column(column, no_wrap=True, justify="right" if column in ("up", "memory") else "left")
+    health = target_health()
+    with ThreadPoolExecutor(8) as pool:
+        for row in pool.map(lambda member: _row(member, health), members):
+            table.add_row(*row)
+    if not members:
+        table.add_row("none", "", "", "", "", "", "", "", "", "")
+    return table
+
+
+def _row(member: fleet.Member, health: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
+    host = member.host
+    states = sorted({one["state"] for one in health.get(member.instance_id, [])})
+    seconds = time.time() - host.created if host else 0
+    return (
+        member.name,
+        member.instance_id,
+        member.address,
+        member.role,
+        member.instance["Placement"]["AvailabilityZone"],
+        observe.progress(host) if host and member.state == "running" else member.state,
+        f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s",
+        release(member.address) if states else "",
+        ", ".join(states),
+        f"{observe.memory(host) / 2**20:.0f} MiB" if host else "",
+    )
+
+
+def _services(services: Any) -> Table:
+    table = Table(title="\nservices", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in ("service", "what it is", "state", "pid"):
+        table.add_column(column, no_wrap=True)
+    for service in services:
+        pid = str(service.process.pid) if service.alive else ""
+        state = "running" if service.alive else "[red]dead[/red]"
+        table.add_row(service.name, service.purpose, state, pid)
+    return table
+
+
+def _words_of_the_stuck(member: fleet.Member) -> list[str]:
+    host = member.host
+    if host is None or member.state != "running" or time.time() - host.created < PATIENCE_SECONDS:
+        return []
+    if observe.progress(host) in ("ssh", "ready"):
+        return []
+    head = f"\n{member.name} ({member.instance_id}) does not boot. The last lines of {host.console}:"
+    return [head, *(f"    {line}" for line in observe.console_tail(host))]
