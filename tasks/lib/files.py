@@ -28,7 +28,7 @@ from pyinfra.api import StringCommand, operation
 from pyinfra.api.exceptions import OperationValueError
 
 from tasks.lib.files_state import FileStates, Standing
-from tasks.lib.services import markers
+from tasks.lib.services import markers, predict
 from tasks.lib.shell import RUN_DIRECTORY, checked_path, repeated, run_script
 from tasks.lib.templates import ROOT, render
 
@@ -174,6 +174,7 @@ def _config_files(entries: Sequence[Entry], check: str, marks: Sequence[str]) ->
     now = host.get_fact(FileStates, paths=tuple(entry.path for entry in entries))
     different = [entry for entry in entries if not entry.stands(now.get(entry.path))]
     if different:
+        predict(marks)
         yield apply_command(different, check, marks)
 
 

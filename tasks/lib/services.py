@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra import host
+from pyinfra import host, state
 from pyinfra.api import StringCommand, operation
 
 from tasks.lib.services_state import State, UnitStates
@@ -74,11 +74,27 @@ def apply_command(units: Sequence[Unit], run: str = RUN_DIRECTORY) -> StringComm
     return run_script("services_apply.sh", run, *repeated(unit.arguments() for unit in units))
 
 
+def predict(marks: Sequence[str]) -> None:
+    """Tell `service` what a file that differs will make due, so that a dry run shows the restart too."""
+    if not state.is_executing:
+        host.connector_data.setdefault("corral_predicted_marks", set()).update(marks)
+
+
+def _will_be_due(unit: str) -> bool:
+    marks = set() if state.is_executing else host.connector_data.get("corral_predicted_marks", set())
+    return bool(marks & {f"restart/{unit}", f"reload/{unit}"})
+
+
 @operation()
 def _service(units: Sequence[Unit]) -> Iterator[StringCommand]:
     """Change what differs, if anything does."""
-    now = host.get_fact(UnitStates, units=tuple(unit_name(unit.name) for unit in units))
-    different = [unit for unit in units if not unit.holds(now.get(unit_name(unit.name)))]
+    names = [unit_name(unit.name) for unit in units]
+    now = host.get_fact(UnitStates, units=tuple(names))
+    different = [
+        unit
+        for name, unit in zip(names, units, strict=True)
+        if _will_be_due(name) or not unit.holds(now.get(name))
+    ]
     if different:
         yield apply_command(different)
 
