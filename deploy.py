@@ -3,12 +3,12 @@
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import app, base, firewall, nginx, postgres, private_name, process_manager, sshd
+from tasks import app, base, firewall, host_scripts, nginx, postgres, private_name, process_manager, sshd
 from tasks.lib.packages import packages
 
 ROLES = {
-    "app": [base, sshd, firewall, nginx, process_manager, app],
-    "db": [base, sshd, firewall, postgres, private_name],
+    "app": [base, sshd, firewall, host_scripts, nginx, process_manager, app],
+    "db": [base, sshd, firewall, host_scripts, postgres, private_name],
 }
 
 role = host.data.get("role")

@@ -19,9 +19,7 @@ def configure() -> None:
             File("/etc/nginx/nginx.conf", source="templates/nginx/nginx.conf.j2"),
             File("/etc/nginx/snippets/headers.conf", source="templates/nginx/headers.conf"),
             File("/etc/nginx/snippets/proxy.conf", source="templates/nginx/proxy.conf"),
-            File(
-                f"/etc/nginx/sites-enabled/{host.data.project}.conf", source="templates/nginx/site.conf.j2"
-            ),
+            File(f"/etc/nginx/sites-enabled/{host.data.project}.conf", source="templates/nginx/site.conf.j2"),
             Absent("/etc/nginx/sites-enabled/default"),
         ],
         check="nginx -t -q",

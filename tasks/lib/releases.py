@@ -1,0 +1,87 @@
+"""The release that a host runs, as one operation: the one its environment names, or one asked for by name.
+
+The host reads the environment's pointer itself, with its own role, and compares it with what serves; one
+command, and nothing more when both are the same.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import FactBase, FileUploadCommand, QuoteString, StringCommand, operation
+
+from tasks.lib.archives import UPLOADS
+from tasks.lib.shell import command_line, run_script
+
+ARCHIVE = "app.tar.zst"
+
+
+class Release(FactBase):
+    """What a host should serve and what it serves, in words of scripts/release_state.sh.
+
+    {"wanted", "sha256", "current", "serving", "settings", "answers", "problem"}; a word that is missing is
+    not so, or not known: on a host that was never converged all are.
+    """
+
+    @staticmethod
+    def default() -> dict[str, str]:
+        """Nothing is known."""
+        return {}
+
+    def command(self, bucket: str, environment: str, version: str, sha256: str) -> str:
+        """One command, with two or three questions to AWS unless `sha256` is given."""
+        return command_line("release_state.sh", bucket, environment, version, sha256)
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        """Lines such as "wanted 20261124-3ee5b9d110"."""
+        return {word: value for word, _, value in (line.partition(" ") for line in output)}
+
+
+def differs(state: dict[str, str]) -> bool:
+    """Is there anything to do?"""
+    wanted = state.get("wanted")
+    done = {"current": wanted, "serving": wanted, "answers": wanted, "settings": "same"}
+    return not wanted or any(state.get(word) != value for word, value in done.items())
+
+
+@operation()
+def _release(
+    bucket: str, environment: str, version: str, directory: str
+) -> Iterator[StringCommand | FileUploadCommand]:
+    """Bring the wanted release into service, if another serves or none does."""
+    sha256 = ""
+    source = f"s3://{bucket}/releases/app"
+    if directory:
+        manifest = json.loads((Path(directory) / "manifest.json").read_text())
+        version, sha256 = manifest["version"], manifest["sha256"]
+    state = host.get_fact(Release, bucket=bucket, environment=environment, version=version, sha256=sha256)
+    if problem := state.get("problem"):
+        yield StringCommand("echo", QuoteString(problem), ">&2; exit 1")
+    elif differs(state):
+        wanted = state.get("wanted", version)
+        at = f"{source}/{wanted}/{ARCHIVE}"
+        if directory:
+            at = f"{UPLOADS}/{ARCHIVE}"
+            yield FileUploadCommand(str(Path(directory) / ARCHIVE), at)
+        yield run_script("release_apply.sh", at, wanted, state.get("sha256", sha256))
+
+
+def release(
+    name: str, bucket: str, environment: str, version: str = "", directory: str = "", **global_arguments: Any
+) -> Any:
+    """Let the host serve a release: `version`, or the one that `environment` points to in `bucket`.
+
+    `directory`: take it from this folder of this machine instead (what `corral release build` prints). A
+    release that does not come to serve is refused, and what served before still does. Returns pyinfra's
+    OperationMeta.
+    """
+    return _release(
+        name=name,
+        bucket=bucket,
+        environment=environment,
+        version=version,
+        directory=directory,
+        **global_arguments,
+    )

@@ -1,0 +1,47 @@
+# shellcheck shell=sh
+# Brings a release into service: $1 the archive (s3://… or a file), $2 the version, $3 the archive's sha256.
+#
+# The order is what makes it safe to be killed at any moment: until the link is switched the old release serves and is
+# what starts at boot; from then on the new one; and what is left over is removed by the next run.
+set -eu
+umask 022
+cd /
+source=$1 version=$2 sha256=$3
+home=/srv/app
+kept=3 # releases that served, and are here to go back to, beside the current one
+
+as_app() {
+    runuser -u app -- /usr/local/lib/corral/app-processes "$@"
+}
+
+# Removes releases that never came to serve, and of those that did the oldest.
+prune() {
+    for release in "$home"/releases/*; do
+        [ "$release" = "$home/releases/$version" ] || [ -e "$release/.served" ] || rm -rf -- "$release"
+    done
+    # shellcheck disable=SC2012 # versions have no odd characters (corral/releases/names.py)
+    ls -t "$home"/releases/*/.served | tail -n +$((kept + 2)) | while read -r served; do
+        rm -rf -- "${served%/.served}"
+    done
+    # An asset with one name only is in no release any more.
+    find "$home/assets" -type f -links 1 -delete
+    find "$home/assets" -mindepth 1 -type d -empty -delete
+}
+
+new=$home/releases/$version
+mkdir -p "$home/assets"
+/usr/local/lib/corral/install-archive "$source" "$sha256" "$new"
+case $source in s3://*) ;; *) rm -f -- "$source" ;; esac
+[ -e "$new/server/main.js" ] || {
+    echo "corral: release $version has no server/main.js, so it can't be started. What ran before still serves." >&2
+    exit 1
+}
+# nginx finds every release's assets in one place, under names that tell their content.
+[ ! -d "$new/dist/assets" ] || cp -rlf "$new/dist/assets/." "$home/assets/"
+
+name=$(as_app beside "$new")
+ln -sfT "releases/$version" "$home/.current.new"
+mv -fT "$home/.current.new" "$home/current"
+touch "$new/.served"
+as_app only "$name"
+prune

@@ -1,0 +1,67 @@
+"""process_manager: Node and PM2 from pinned archives, and the unit whose daemon runs the application."""
+
+import json
+
+from pyinfra import host
+
+from tasks.host_scripts import DIRECTORY
+from tasks.lib.archives import Archive, archives
+from tasks.lib.files import File, config_files
+from tasks.lib.services import Unit, service
+from tasks.lib.templates import ROOT
+from tasks.lib.users import system_user
+
+PACKAGES = ["logrotate"]
+RUNTIMES = "/opt/corral/runtimes"
+UNIT = "corral-app.service"
+
+# How long a process that leaves keeps open what nginx may still use. nginx gives up unused connections to it
+# after 2 s (templates/nginx/site.conf.j2), so that it is never the process that closes one under a request.
+DRAIN_MS = 2500
+
+
+def install() -> None:
+    """Versions and checksums are in files/process_manager/runtimes.json (docs/releases.md)."""
+    system_user(name="Make the user that runs the application", user="app", home="/srv/app")
+    pins = json.loads((ROOT / "files/process_manager/runtimes.json").read_text())
+    archives(
+        name="Install Node and PM2",
+        archives=[
+            Archive(name, pin["version"], {arch: pin[arch] for arch in ("x64", "arm64")})
+            for name, pin in pins.items()
+        ],
+        # A machine without a bucket gets them from the one that converges it.
+        source=host.data.get("runtimes_directory") or f"s3://{host.data.releases_bucket}/runtimes",
+        directory=RUNTIMES,
+        restarts=[UNIT],
+    )
+
+
+def configure() -> None:
+    """What starts and stops releases, and the unit that calls it."""
+    config_files(
+        name="Install what starts and stops releases",
+        files=[File(f"{DIRECTORY}/app-processes", source="files/app/app-processes", mode="755")],
+        check=f"{RUNTIMES}/node/bin/node --check {DIRECTORY}/app-processes",
+    )
+    config_files(
+        name="Configure the application's unit",
+        files=[
+            File(
+                f"/etc/systemd/system/{UNIT}",
+                source="templates/process_manager/corral-app.service.j2",
+                data={
+                    "runtimes": RUNTIMES,
+                    "database_password_command": host.data.get("database_password_command")
+                    or f"{DIRECTORY}/aws ssm-get {host.data.database_password_parameter}",
+                },
+            ),
+        ],
+        check=f"systemd-analyze verify /etc/systemd/system/{UNIT}",
+        restarts=[UNIT],
+    )
+
+
+def activate() -> None:
+    """Without a release yet, the daemon runs and waits for one."""
+    service(name="Run PM2", units=[Unit(UNIT)])
