@@ -6,7 +6,7 @@ export function MessageGroup({ group }) {
   const [first] = group.messages;
   return (
     <section className={group.mine ? "group mine" : "group"} aria-label={`${first.author}, ${timeLabel(first.at)}`}>
-      {!group.mine && <Avatar name={first.author} id={first.authorId} />}
+      {!group.mine && <Avatar name={first.author} />}
       <div className="group-body">
         <p className="group-head">
           {!group.mine && <span className="author">{first.author}</span>}

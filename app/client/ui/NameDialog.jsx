@@ -32,7 +32,7 @@ export function NameDialog({ name, onDone }) {
         )}
         <label htmlFor="name">Your name</label>
         <div className="field-with-avatar">
-          <Avatar name={clean || "?"} id={clean} />
+          <Avatar name={clean || "?"} />
           <input
             id="name"
             value={draft}

@@ -53,7 +53,7 @@ export function Sidebar({ state, name, onRename, onNewRoom, onClose }) {
       </nav>
       <div className="person">
         <button className="person-button" onClick={onRename} title="Change your name">
-          <Avatar name={name || "?"} id={state.me ?? name} />
+          <Avatar name={name || "?"} />
           <span className="person-name">{name || "Nobody yet"}</span>
           <Pencil />
         </button>

@@ -20,7 +20,7 @@ function Icon({ children, size = 20 }) {
 
 export const Fence = ({ size }) => (
   <Icon size={size}>
-    <path d="M7 4v16M17 4v16M3 9h18M3 15h18" />
+    <path d="M5 20V8l2-2.5L9 8v12zM15 20V8l2-2.5L19 8v12zM2.5 11.5H5M9 11.5h6M19 11.5h2.5M2.5 16.5H5M9 16.5h6M19 16.5h2.5" />
   </Icon>
 );
 export const Menu = () => (
