@@ -27,7 +27,6 @@ def configure():
             File("/etc/locale.conf", content=f"LANG={host.data.locale}\n"),
             Directory("/etc/corral"),
             Directory("/usr/local/lib/corral"),
-            Directory("/run/corral"),
             File("/etc/tmpfiles.d/corral.conf", source="files/base/tmpfiles.conf"),
         ],
         check=f"test -f /usr/share/zoneinfo/{host.data.timezone}",
