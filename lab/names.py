@@ -45,8 +45,8 @@ def render_config(cidr: str, region: str, hosts: Path) -> str:
 def render_hosts(records: Iterable[Record], known: Mapping[str, str]) -> str:
     """The file of names, in hosts(5)' format (pure).
 
-    `records`: Route 53's ResourceRecordSets of all zones; A, AAAA, CNAME and aliases are answered, the last two as
-    the addresses that they lead to within the lab. `known`: names of AWS (a load balancer's) with their address.
+    `records`: Route 53's ResourceRecordSets of all zones; A, AAAA, CNAME and aliases are answered, the last
+    two as the addresses that they lead to. `known`: names of AWS (a load balancer's) with their address.
     """
     table: dict[str, list[str]] = {_plain(name): [address] for name, address in known.items()}
     onward: dict[str, str] = {}
@@ -75,7 +75,7 @@ def _follow(name: str, onward: Mapping[str, str], table: Mapping[str, list[str]]
 
 
 def _plain(name: str) -> str:
-    """A name as clients ask for it: Route 53 ends it with a dot, its console begins aliases with "dualstack."."""
+    """A name as clients ask for it: Route 53 adds a dot at the end, its console "dualstack." to aliases."""
     return name.lower().rstrip(".").removeprefix("dualstack.")
 
 

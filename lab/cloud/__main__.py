@@ -1,0 +1,16 @@
+"""Runs the lab's AWS API: python -m lab.cloud --host HOST --port PORT."""
+
+import click
+
+from lab.cloud.server import serve
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=4566, show_default=True, help="Port to listen at.")
+def main(host: str, port: int) -> None:
+    """Serve the lab's AWS API until a signal ends it."""
+    serve(host, port)
+
+
+main()

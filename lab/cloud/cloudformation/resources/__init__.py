@@ -1,0 +1,28 @@
+"""Every type of resource that the lab's CloudFormation knows."""
+
+from lab.cloud.cloudformation.resources import (
+    balancer,
+    identity,
+    names,
+    network,
+    parameters,
+    security,
+    servers,
+    storage,
+)
+from lab.cloud.cloudformation.resources.base import KINDS, Kind, Refused, kind_of
+
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Refused",
+    "balancer",
+    "identity",
+    "kind_of",
+    "names",
+    "network",
+    "parameters",
+    "security",
+    "servers",
+    "storage",
+]

@@ -1,0 +1,115 @@
+"""Launch templates and auto-scaling groups."""
+# ruff: noqa: D102 (what create, update, delete and attributes do is said once, in base.py)
+
+from typing import Any
+
+from lab.cloud.cloudformation.resources.base import (
+    Cloud,
+    Kind,
+    Properties,
+    Refused,
+    changed,
+    names,
+    pick,
+    tag_differences,
+)
+
+SIZES = "DesiredCapacity MaxSize MinSize"
+GROUP = "AvailabilityZones HealthCheckGracePeriod HealthCheckType LaunchTemplate VPCZoneIdentifier"
+
+
+class LaunchTemplate(Kind):
+    """A launch template; a change makes a new version of it."""
+
+    type = "AWS::EC2::LaunchTemplate"
+    properties = names("LaunchTemplateData LaunchTemplateName VersionDescription")
+    replaced_by = names("LaunchTemplateName")
+    name = "LaunchTemplateName"
+    longest_name = 128
+    versioned = True
+
+    def create(self, cloud: Cloud, given: Properties) -> str:
+        made = cloud("ec2").create_launch_template(**given)["LaunchTemplate"]
+        return str(made["LaunchTemplateId"])
+
+    def update(self, cloud: Cloud, physical: str, given: Properties, before: Properties) -> None:
+        words = pick(given, "LaunchTemplateData VersionDescription")
+        cloud("ec2").create_launch_template_version(LaunchTemplateId=physical, **words)
+
+    def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
+        cloud("ec2").delete_launch_template(LaunchTemplateId=physical)
+
+    def attributes(self, cloud: Cloud, physical: str) -> dict[str, str]:
+        found = cloud("ec2").describe_launch_templates(LaunchTemplateIds=[physical])["LaunchTemplates"][0]
+        return {
+            "LaunchTemplateId": physical,
+            "LatestVersionNumber": str(found["LatestVersionNumber"]),
+            "DefaultVersionNumber": str(found["DefaultVersionNumber"]),
+        }
+
+
+class AutoScalingGroup(Kind):
+    """A group of servers. An update changes it where it stands and replaces no instance."""
+
+    type = "AWS::AutoScaling::AutoScalingGroup"
+    properties = names(f"{SIZES} {GROUP} AutoScalingGroupName Tags TargetGroupARNs UpdatePolicy")
+    replaced_by = names("AutoScalingGroupName")
+    name = "AutoScalingGroupName"
+
+    def create(self, cloud: Cloud, given: Properties) -> str:
+        group: str = given["AutoScalingGroupName"]
+        _check(given)
+        cloud("autoscaling").create_auto_scaling_group(
+            AutoScalingGroupName=group,
+            Tags=_tags(group, given),
+            **_words(given, f"{SIZES} {GROUP} TargetGroupARNs"),
+        )
+        return group
+
+    def update(self, cloud: Cloud, physical: str, given: Properties, before: Properties) -> None:
+        _check(given)
+        groups = cloud("autoscaling")
+        put, take = tag_differences({"Tags": _tags(physical, given)}, {"Tags": _tags(physical, before)})
+        if take:
+            old = [{"ResourceId": physical, "ResourceType": "auto-scaling-group", "Key": key} for key in take]
+            groups.delete_tags(Tags=old)
+        if put:
+            groups.create_or_update_tags(Tags=put)
+        words = f"{GROUP} {SIZES}" if self._sizes_count(given, before) else GROUP
+        groups.update_auto_scaling_group(AutoScalingGroupName=physical, **_words(given, words))
+        new, had = set(given.get("TargetGroupARNs", [])), set(before.get("TargetGroupARNs", []))
+        if new - had:
+            groups.attach_load_balancer_target_groups(
+                AutoScalingGroupName=physical, TargetGroupARNs=sorted(new - had)
+            )
+        if had - new:
+            groups.detach_load_balancer_target_groups(
+                AutoScalingGroupName=physical, TargetGroupARNs=sorted(had - new)
+            )
+
+    def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
+        cloud("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=physical, ForceDelete=True)
+
+    def _sizes_count(self, given: Properties, before: Properties) -> bool:
+        """Whether the template's sizes are to be set: CloudFormation, UpdatePolicy attribute."""
+        policy = given.get("UpdatePolicy", {}).get("AutoScalingScheduledAction", {})
+        ignored = str(policy.get("IgnoreUnmodifiedGroupSizeProperties", False)).lower() == "true"
+        return changed(given, before, SIZES) or not ignored
+
+
+def _check(given: Properties) -> None:
+    if unknown := sorted(set(given.get("UpdatePolicy", {})) - {"AutoScalingScheduledAction"}):
+        raise Refused(f"The lab knows no {', '.join(unknown)} in an UpdatePolicy.")
+
+
+def _words(given: Properties, keys: str) -> dict[str, Any]:
+    words = pick(given, keys)
+    if "VPCZoneIdentifier" in words:
+        words["VPCZoneIdentifier"] = ",".join(words["VPCZoneIdentifier"])
+    return words
+
+
+def _tags(group: str, given: Properties) -> list[dict[str, Any]]:
+    """Tags as the API takes them; a stack's own tags are given to instances too."""
+    about = {"ResourceId": group, "ResourceType": "auto-scaling-group"}
+    return [{"PropagateAtLaunch": True, **about, **tag} for tag in given.get("Tags", [])]

@@ -1,0 +1,35 @@
+"""The lab's AWS API as one process: moto's server, our extensions, and a clock that keeps groups whole."""
+
+import os
+import threading
+import time
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from lab.cloud import autoscaling, clients, credentials, images, instances, members, s3, target_health
+from lab.cloud.cloudformation import api as cloudformation
+
+EXTENSIONS = (autoscaling, cloudformation, credentials, images, instances, s3, target_health)
+# Seconds between two looks at what has to be done without anybody asking.
+PAUSE = 1.0
+
+
+def serve(host: str, port: int) -> None:
+    """Serve until a signal ends the process. moto keeps everything in memory: what was made is gone then."""
+    os.environ["MOTO_PORT"] = str(port)
+    for extension in EXTENSIONS:
+        extension.install()
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
+    clients.listen_at(f"http://{host}:{server.port}")
+    threading.Thread(target=_clock, name="clock", daemon=True).start()
+    print(f"The lab's AWS API listens at http://{host}:{server.port}", flush=True)
+    server.serve_forever()
+
+
+def _clock() -> None:
+    while True:
+        time.sleep(PAUSE)
+        members.tick()
+        instances.tick()

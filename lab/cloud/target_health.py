@@ -1,0 +1,48 @@
+"""DescribeTargetHealth as the load balancer sees it; moto calls every target healthy."""
+
+from typing import Any
+
+from moto.elbv2.exceptions import TargetGroupNotFoundError
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
+
+from lab.cloud import state
+
+# Elastic Load Balancing's reason codes and descriptions (API reference, "TargetHealth").
+NOT_REGISTERED = ("unused", "Target.NotRegistered", "Target is not registered to the target group")
+REGISTERING = ("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+STOPPED = ("unused", "Target.InvalidState", "Target is in the stopped state")
+
+
+def install() -> None:
+    """Answer from the balancer's file."""
+    ELBv2Backend.describe_target_health = _describe  # type: ignore[method-assign]
+
+
+def _describe(
+    self: ELBv2Backend, target_group_arn: str, targets: list[dict[str, Any]]
+) -> list[FakeHealthStatus]:
+    group = self.target_groups.get(target_group_arn)
+    if group is None:
+        raise TargetGroupNotFoundError()
+    seen = state.target_health().get(target_group_arn, {})
+    draining = [name for name, health in seen.items() if health["state"] == "draining"]
+    asked = [target["Id"] for target in targets] or [*group.targets, *draining]
+    found = []
+    for name in dict.fromkeys(asked):
+        registered = group.targets.get(name)
+        instance = self.ec2_backend.get_instance_by_id(name)
+        if registered and instance is not None and instance.state == "stopped":
+            about = STOPPED
+        elif name in seen and (registered or name in draining):
+            health = seen[name]
+            about = (health["state"], health.get("reason", ""), health.get("description", ""))
+        else:
+            about = REGISTERING if registered else NOT_REGISTERED
+        port = (registered or {}).get("Port") or group.port
+        status, reason, description = about
+        found.append(
+            FakeHealthStatus(
+                name, str(port), str(group.health_check_port), status, reason or None, description or None
+            )
+        )
+    return found
