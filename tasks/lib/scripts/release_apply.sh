@@ -32,12 +32,18 @@ new=$home/releases/$version
 mkdir -p "$home/assets"
 /usr/local/lib/corral/install-archive "$source" "$sha256" "$new"
 case $source in s3://*) ;; *) rm -f -- "$source" ;; esac
-[ -e "$new/server/main.js" ] || {
-    echo "corral: release $version has no server/main.js, so it can't be started. What ran before still serves." >&2
+if [ ! -e "$new/server/main.js" ] || [ ! -d "$new/dist/assets" ]; then
+    echo "corral: release $version lacks server/main.js or dist/assets, so it can't serve. What ran before still does." >&2
     exit 1
-}
+fi
 # nginx finds every release's assets in one place, under names that tell their content.
-[ ! -d "$new/dist/assets" ] || cp -rlf "$new/dist/assets/." "$home/assets/"
+cp -rlf "$new/dist/assets/." "$home/assets/"
+
+# All files of an archive are equally old, and nginx tells versions apart by time and size: a new page of the same size
+# would pass for the old one. So the time tells of the content.
+find "$new/dist" -path "$new/dist/assets" -prune -o -type f -exec sha256sum {} + | while read -r sum file; do
+    touch -d "@$((0x$(printf %.7s "$sum")))" -- "$file"
+done
 
 name=$(as_app beside "$new")
 ln -sfT "releases/$version" "$home/.current.new"
