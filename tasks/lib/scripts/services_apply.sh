@@ -86,10 +86,9 @@ while [ $# -gt 0 ]; do
         if [ -n "$act" ]; then
             systemctl reset-failed -- "$unit" 2>/dev/null || : # fails for a unit that was never loaded, and start says so
             systemctl "$act" -- "$unit" || give_up "$unit" "$unit did not $act."
-            # A process that dies at once is active for a moment; a health check sees through that better than a pause.
-            [ -n "$health" ] || sleep 0.3
+            sleep 0.3 # a process that dies at once is active for a moment
             deadline=$(($(date +%s) + seconds))
-            until settled "$unit" && timeout 10 sh -c "${health:-:}" >"$run/health" 2>&1 </dev/null; do
+            until settled "$unit" && timeout "$((seconds < 10 ? seconds : 10))" sh -c "${health:-:}" >"$run/health" 2>&1 </dev/null; do
                 state=$(property "$unit" ActiveState)
                 [ "$state" != failed ] || give_up "$unit" "$unit failed after its $act."
                 [ "$(date +%s)" -lt "$deadline" ] ||
