@@ -20,7 +20,7 @@ SEE = "docs/releases.md"
 
 # What a server needs to run the application; its sources, tests and build tools stay behind.
 SHIPPED = ("package.json", "server", "dist", "node_modules")
-NEEDED = ("package.json", "server/main.js", "dist/index.html")
+NEEDED = ("package.json", "server/main.js", "dist/index.html", "dist/assets")
 
 KEPT = 10
 
@@ -83,7 +83,7 @@ def _make(built_from: Source, app: Path, log: Path, tests: bool, step: Step) -> 
         for path in app.iterdir():
             if path.name not in SHIPPED:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    if missing := [name for name in NEEDED if not (app / name).is_file()]:
+    if missing := [name for name in NEEDED if not (app / name).exists()]:
         raise CorralError(
             f"The build left no {' and no '.join(missing)}: no server could run it.",
             f"See what `npm run build` did, in {log}.",
