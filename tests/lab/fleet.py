@@ -10,6 +10,7 @@ from pathlib import Path
 import testinfra
 
 from corral import aws, fleet, settings
+from lab.configuration import saved
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -115,3 +116,11 @@ class Fleet:
         arn = next(g["TargetGroupArn"] for g in groups if g["Port"] == 80)
         described = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         return {d["Target"]["Id"]: d["TargetHealth"]["State"] for d in described}
+
+    def url(self):
+        """Where the site opens on this machine, as `make up` prints it."""
+        return saved().url(self.settings.domain)
+
+    def ports(self):
+        """{port of the load balancer: port of 127.0.0.1 on this machine}."""
+        return saved().ports
