@@ -13,7 +13,7 @@ const ids = (list) => list.map(({ id }) => id);
 const run = (state, ...actions) => actions.reduce(reduce, state);
 const opened = () =>
   run(
-    initialState("general"),
+    initialState("general", { read: { general: 0 } }),
     { type: "rooms", rooms: [{ slug: "general", name: "General", lastId: 0 }, { slug: "random", name: "Random", lastId: 5 }] },
     { type: "history", room: "general", messages: [message(2), message(3)], more: true },
   );
@@ -71,6 +71,14 @@ test("rooms: unread until looked at; one announced while the list is loading is 
   assert.deepEqual(state.rooms.map(({ slug }) => slug), ["general", "random", "new"]);
   const same = run(state, { type: "read" });
   assert.equal(run(same, { type: "read" }), same); // nothing changed: nothing to draw
+});
+
+test("at the first visit no room is new; what comes then is", () => {
+  const rooms = [{ slug: "random", name: "Random", lastId: 5 }];
+  const state = run(initialState("general"), { type: "rooms", rooms });
+  assert.equal(isUnread(state, state.rooms[0]), false);
+  const later = run(state, { type: "activity", room: "random", lastId: 6 }, { type: "rooms", rooms });
+  assert.equal(isUnread(later, { slug: "random", lastId: 6 }), true);
 });
 
 test("the wait grows, has a limit, and is never the same for all", () => {

@@ -71,7 +71,10 @@ const ACTIONS = {
     // A room may have been announced while this list was on its way.
     const listed = new Map(rooms.map((room) => [room.slug, room]));
     const announced = (state.rooms ?? []).filter(({ slug }) => !listed.has(slug));
-    return { ...state, rooms: [...rooms, ...announced] };
+    // At the first visit nothing is new: all that was said before is before one's time.
+    const isFirst = Object.keys(state.read).length === 0;
+    const read = isFirst ? Object.fromEntries(rooms.map((room) => [room.slug, room.lastId])) : state.read;
+    return { ...state, rooms: [...rooms, ...announced], read };
   },
   room: (state, { room }) => withRoom(state, room),
   activity(state, { room: slug, lastId }) {

@@ -5,7 +5,11 @@ import { Avatar } from "./Avatar.jsx";
 export function MessageGroup({ group }) {
   const [first] = group.messages;
   return (
-    <section className={group.mine ? "group mine" : "group"} aria-label={`${first.author}, ${timeLabel(first.at)}`}>
+    <div
+      role="group"
+      className={group.mine ? "group mine" : "group"}
+      aria-label={`${group.mine ? "You" : first.author}, ${timeLabel(first.at)}`}
+    >
       {!group.mine && <Avatar name={first.author} />}
       <div className="group-body">
         <p className="group-head">
@@ -19,7 +23,7 @@ export function MessageGroup({ group }) {
           <Bubble key={message.clientId} message={message} />
         ))}
       </div>
-    </section>
+    </div>
   );
 }
 
@@ -47,7 +51,7 @@ function Text({ text }) {
 /** One's own message on its way; one that was refused says why. */
 export function PendingMessage({ entry, onDiscard }) {
   return (
-    <section className="group mine pending" data-refused={entry.problem ? true : undefined}>
+    <div className="group mine pending" data-refused={entry.problem ? true : undefined}>
       <div className="group-body">
         <div className={isOnlyEmoji(entry.text) ? "bubble emoji" : "bubble"}>
           <Text text={entry.text} />
@@ -63,7 +67,7 @@ export function PendingMessage({ entry, onDiscard }) {
           <p className="pending-note">Sending…</p>
         )}
       </div>
-    </section>
+    </div>
   );
 }
 

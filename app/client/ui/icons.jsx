@@ -19,9 +19,10 @@ function Icon({ children, size = 20 }) {
 }
 
 export const Fence = ({ size }) => (
-  <Icon size={size}>
-    <path d="M5 20V8l2-2.5L9 8v12zM15 20V8l2-2.5L19 8v12zM2.5 11.5H5M9 11.5h6M19 11.5h2.5M2.5 16.5H5M9 16.5h6M19 16.5h2.5" />
-  </Icon>
+  <svg className="icon" viewBox="0 0 24 24" width={size} height={size} fill="currentColor" aria-hidden="true">
+    <path d="M3.4 20.5V8.4L5.9 5.2l2.5 3.2v12.1zM9.5 20.5V6.2L12 3l2.5 3.2v14.3zM15.6 20.5V8.4l2.5-3.2 2.5 3.2v12.1z" />
+    <path d="M1.5 10.4h21v2.3h-21zM1.5 15.6h21v2.3h-21z" />
+  </svg>
 );
 export const Menu = () => (
   <Icon>
