@@ -34,7 +34,9 @@ export function openLog(config) {
     buffered ? { dest: config.logFile, append: true, sync: false, minLength: 4096 } : { dest: 1, sync: true },
   );
   // A full disk must not take the chat down; stderr is what is left to complain on.
-  destination.on("error", (error) => process.stderr.write(`log: cannot write ${config.logFile}: ${error.message}\n`));
+  destination.on("error", (error) =>
+    process.stderr.write(`log: cannot write ${config.logFile}: ${error.message}\n`),
+  );
   if (buffered) setInterval(() => destination.flush(), FLUSH_EVERY_MS).unref();
 
   const log = pino(

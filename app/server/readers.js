@@ -9,7 +9,10 @@ export function createReaders({ log }) {
   function send(socket, text) {
     if (socket.readyState !== socket.OPEN) return;
     if (socket.bufferedAmount > BEHIND_BYTES) {
-      log.warn({ "network.buffered.bytes": socket.bufferedAmount }, "a reader is too far behind, cutting it off");
+      log.warn(
+        { "network.buffered.bytes": socket.bufferedAmount },
+        "a reader is too far behind, cutting it off",
+      );
       socket.terminate();
       return;
     }

@@ -69,7 +69,9 @@ export function createRelay({ config, store, log, onMessages, onRoom, onDeaf }) 
       await fresh.connect();
       await fresh.query(`LISTEN ${CHANNEL}`);
     } catch (error) {
-      fresh.end().catch((reason) => log.debug({ error: reason }, "the failed listener did not close cleanly"));
+      fresh
+        .end()
+        .catch((reason) => log.debug({ error: reason }, "the failed listener did not close cleanly"));
       throw error;
     }
     if (closed) return fresh.end();

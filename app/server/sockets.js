@@ -62,7 +62,13 @@ export function createSockets({ config, store, readers, log, refusal }) {
 
   async function take(socket, frame) {
     if (!socket.mayTake()) {
-      readers.send(socket, { type: "error", clientId: frame.clientId, code: "too-fast", message: "Too fast.", retry: true });
+      readers.send(socket, {
+        type: "error",
+        clientId: frame.clientId,
+        code: "too-fast",
+        message: "Too fast.",
+        retry: true,
+      });
       return;
     }
     try {
@@ -73,7 +79,10 @@ export function createSockets({ config, store, readers, log, refusal }) {
         authorId: authorId(frame.key),
         text: messageText(frame.text),
       });
-      log.info({ "chat.message.id": message.id, "chat.room": message.room }, added ? "message stored" : "message known");
+      log.info(
+        { "chat.message.id": message.id, "chat.room": message.room },
+        added ? "message stored" : "message known",
+      );
       readers.send(socket, { type: "ack", clientId: message.clientId, message });
     } catch (error) {
       const known = error instanceof Refusal;
@@ -117,13 +126,22 @@ export function createSockets({ config, store, readers, log, refusal }) {
   }
 
   function opened(socket, searchParams, requestId) {
-    const bound = (work) => (...args) => forRequest(requestId, () => work(...args));
+    const bound =
+      (work) =>
+      (...args) =>
+        forRequest(requestId, () => work(...args));
     socket.mayTake = allowance();
     socket.work = Promise.resolve();
     socket.alive = true;
     socket.on("pong", () => (socket.alive = true));
-    socket.on("message", bound((data, binary) => heard(socket, data, binary)));
-    socket.on("error", bound((error) => log.info({ error }, "websocket error")));
+    socket.on(
+      "message",
+      bound((data, binary) => heard(socket, data, binary)),
+    );
+    socket.on(
+      "error",
+      bound((error) => log.info({ error }, "websocket error")),
+    );
     socket.on(
       "close",
       bound((code) => {

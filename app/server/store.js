@@ -75,7 +75,10 @@ export function createStore(pool, here) {
 
     /** The messages of these ids, oldest first. */
     messages: (ids) =>
-      rows(`SELECT ${MESSAGE} FROM messages m JOIN rooms r ON r.id = m.room_id WHERE m.id = ANY ($1) ORDER BY m.id`, [ids]),
+      rows(
+        `SELECT ${MESSAGE} FROM messages m JOIN rooms r ON r.id = m.room_id WHERE m.id = ANY ($1) ORDER BY m.id`,
+        [ids],
+      ),
 
     /** Stores a message and announces it; one that is stored already (by its client id) is only found again. */
     async add({ room, clientId, author, authorId, text }) {
@@ -91,7 +94,8 @@ export function createStore(pool, here) {
         [clientId],
       );
       if (!message) throw noSuchRoom(room);
-      if (message.authorId !== authorId) throw new Refusal(409, "taken", "This client id belongs to another message.");
+      if (message.authorId !== authorId)
+        throw new Refusal(409, "taken", "This client id belongs to another message.");
       return { added: added !== undefined, message };
     },
   };

@@ -97,7 +97,11 @@ export function createWeb({ config, store, log, notReady }) {
   });
   web.get("/api/rooms/:slug/messages", async (request, response) => {
     const before = number(request.query.before, "before", { fallback: null, min: 1 });
-    const limit = number(request.query.limit, "limit", { fallback: LIMITS.pageSize, min: 1, max: LIMITS.pageSizeMax });
+    const limit = number(request.query.limit, "limit", {
+      fallback: LIMITS.pageSize,
+      min: 1,
+      max: LIMITS.pageSizeMax,
+    });
     response.json(await store.history(request.params.slug, { before, limit }));
   });
 

@@ -37,12 +37,21 @@ async function get(server, agent, path) {
   const [response] = await once(request, "response");
   response.resume();
   await once(response, "end");
-  return { status: response.statusCode, connection: response.headers.connection, reused: request.reusedSocket };
+  return {
+    status: response.statusCode,
+    connection: response.headers.connection,
+    reused: request.reusedSocket,
+  };
 }
 
 /** Waits until the server takes no new connections. */
 const refusing = (server) =>
-  until(() => server.get("/healthz").then(() => false, (error) => error.cause.code === "ECONNREFUSED"));
+  until(() =>
+    server.get("/healthz").then(
+      () => false,
+      (error) => error.cause.code === "ECONNREFUSED",
+    ),
+  );
 
 test("on SIGTERM every request is still answered, new connections go elsewhere, readers are sent away", async () => {
   const server = await startServer({ ...env, DRAIN_MS: "600" });
@@ -55,8 +64,16 @@ test("on SIGTERM every request is still answered, new connections go elsewhere, 
   const start = Date.now();
   server.kill("SIGTERM");
   await refusing(server);
-  assert.deepEqual(await get(server, agents[1], "/api/rooms"), { status: 200, connection: "close", reused: true });
-  assert.deepEqual(await get(server, agents[2], "/readyz"), { status: 503, connection: "close", reused: true });
+  assert.deepEqual(await get(server, agents[1], "/api/rooms"), {
+    status: 200,
+    connection: "close",
+    reused: true,
+  });
+  assert.deepEqual(await get(server, agents[2], "/readyz"), {
+    status: 503,
+    connection: "close",
+    reused: true,
+  });
   slow.finish();
   const answer = await slow.answered;
   assert.deepEqual([answer.statusCode, answer.headers.connection], [201, "close"]);
@@ -67,7 +84,13 @@ test("on SIGTERM every request is still answered, new connections go elsewhere, 
   // agents[3]'s connection is idle: it is closed only after the drain time.
   assert.ok(Date.now() - start >= 600, `ended after ${Date.now() - start} ms`);
   assert.ok(Date.now() - start < 4000, `ended after ${Date.now() - start} ms`);
-  assert.deepEqual(server.lines().map((line) => line.message).slice(-1), ["stopped"]); // nothing of the log is lost
+  assert.deepEqual(
+    server
+      .lines()
+      .map((line) => line.message)
+      .slice(-1),
+    ["stopped"],
+  ); // nothing of the log is lost
   for (const agent of agents) agent.destroy();
   await server.stop();
 });
@@ -80,7 +103,12 @@ test("a leaving server takes no new websockets; who comes back elsewhere misses 
   const last = (await reader.send("before")).message.id;
 
   leaving.kill("SIGINT"); // what PM2 sends
-  const upgrade = { Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" };
+  const upgrade = {
+    Connection: "Upgrade",
+    Upgrade: "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+  };
   await refusing(leaving);
   const request = http.get({ port: leaving.port, agent, path: "/ws?room=general", headers: upgrade });
   const [refused] = await once(request, "response");
@@ -142,10 +170,22 @@ test("what keeps the server from starting is told in two lines, with exit code 1
     [{ PORT: "web" }, /^PORT is "web"\nSet it to a whole number from 0 to 65535\..*\n$/],
     [{ DRAIN_MS: "-1" }, /^DRAIN_MS is "-1"\n/],
     [{ LOG_LEVEL: "loud" }, /^LOG_LEVEL is "loud"\nSet it to one of .*\n$/],
-    [{ LOG_FILE: join(directory, "no/such/app.log") }, /^LOG_FILE names .*, which cannot be written \(ENOENT\)\n.*\n$/],
-    [{ DATABASE_PASSWORD_FILE: join(directory, "none") }, /^DATABASE_PASSWORD_FILE names .* cannot be read \(ENOENT\)\n.*\n$/],
-    [{ DATABASE_NAME: "nowhere", DATABASE_WAIT_MS: "0" }, /^The database at .* did not answer well within 0 ms: database "nowhere" does not exist\n.*\n$/],
-    [{ DATABASE_PASSWORD_FILE: "", DATABASE_PASSWORD: "wrong", DATABASE_WAIT_MS: "0" }, /password authentication failed/],
+    [
+      { LOG_FILE: join(directory, "no/such/app.log") },
+      /^LOG_FILE names .*, which cannot be written \(ENOENT\)\n.*\n$/,
+    ],
+    [
+      { DATABASE_PASSWORD_FILE: join(directory, "none") },
+      /^DATABASE_PASSWORD_FILE names .* cannot be read \(ENOENT\)\n.*\n$/,
+    ],
+    [
+      { DATABASE_NAME: "nowhere", DATABASE_WAIT_MS: "0" },
+      /^The database at .* did not answer well within 0 ms: database "nowhere" does not exist\n.*\n$/,
+    ],
+    [
+      { DATABASE_PASSWORD_FILE: "", DATABASE_PASSWORD: "wrong", DATABASE_WAIT_MS: "0" },
+      /password authentication failed/,
+    ],
     [{ PORT: String(running.port) }, /^Cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\)\nFree the port.*\n$/],
   ];
   for (const [wrong, complaint] of cases) {

@@ -87,11 +87,17 @@ test("one person's messages keep their order; a hundred from both sides all arri
   assert.deepEqual(new Set((await Promise.all(sent)).map((answer) => answer.type)), new Set(["ack"]));
   for (const reader of writers) {
     await until(() => reader.messages().length >= 100);
-    const texts = reader.messages().sort((a, b) => a.id - b.id).map((message) => message.text);
+    const texts = reader
+      .messages()
+      .sort((a, b) => a.id - b.id)
+      .map((message) => message.text);
     assert.equal(new Set(texts).size, 100);
     assert.equal(texts.length, 100);
     const ofFirst = texts.filter((text) => text.startsWith("0:"));
-    assert.deepEqual(ofFirst, Array.from({ length: 20 }, (_, i) => `0:${i}`));
+    assert.deepEqual(
+      ofFirst,
+      Array.from({ length: 20 }, (_, i) => `0:${i}`),
+    );
     reader.close();
   }
 });
@@ -104,7 +110,10 @@ test("a message sent again, even to another process, is stored and delivered onc
   assert.deepEqual(again, ack);
   const marker = await second.send("marker", { room: "random" });
   await until(() => second.messages().some((message) => message.id === marker.message.id));
-  assert.deepEqual(second.messages().map((message) => message.text), ["once", "marker"]);
+  assert.deepEqual(
+    second.messages().map((message) => message.text),
+    ["once", "marker"],
+  );
   const stolen = await second.send("mine now", { room: "random", clientId, key: "x".repeat(32) });
   assert.equal(stolen.code, "taken");
   first.close();
@@ -119,7 +128,10 @@ test("who comes back is sent what was missed, from another process too", async (
   await writer.send("missed 2", { room: "away" });
   const back = await two.connect(`room=away&since=${last}`);
   const { messages } = await back.frame("missed");
-  assert.deepEqual(messages.map((message) => message.text), ["seen", "missed 1", "missed 2"]);
+  assert.deepEqual(
+    messages.map((message) => message.text),
+    ["seen", "missed 1", "missed 2"],
+  );
   writer.close();
   back.close();
 });
@@ -140,7 +152,9 @@ test("who was away too long is told to load the history", async () => {
   assert.deepEqual([page.messages.length, page.messages.at(-1).text, page.more], [100, "450", true]);
   const older = await (await two.get(`/api/rooms/long/messages?before=${page.messages[0].id}`)).json();
   assert.deepEqual([older.messages.length, older.messages.at(-1).text, older.more], [50, "350", true]);
-  const id = (await (await two.get(`/api/rooms/long/messages?limit=100&before=${older.messages[0].id - 200}`)).json());
+  const id = await (
+    await two.get(`/api/rooms/long/messages?limit=100&before=${older.messages[0].id - 200}`)
+  ).json();
   assert.deepEqual([id.messages.length, id.messages[0].text, id.more], [100, "1", false]);
 });
 
@@ -160,7 +174,9 @@ test("bad requests get an answer that says what is wrong, with the request's id"
   for (const [answer, status, code] of cases) {
     assert.deepEqual(await errorOf(await answer), [status, code], (await answer).url);
   }
-  const { error } = await (await one.get("/api/nothing", { headers: { "X-Request-Id": "given-12345678" } })).json();
+  const { error } = await (
+    await one.get("/api/nothing", { headers: { "X-Request-Id": "given-12345678" } })
+  ).json();
   assert.equal(error.requestId, "given-12345678");
 });
 
@@ -191,7 +207,9 @@ test("bad messages are refused and the connection stays; what is no message clos
 
 test("who sends too fast is asked to send again later", async () => {
   const hasty = await one.connect("room=random");
-  const answers = await Promise.all(Array.from({ length: 40 }, (_, n) => hasty.send(`${n}`, { room: "random" })));
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, (_, n) => hasty.send(`${n}`, { room: "random" })),
+  );
   const refused = answers.filter((answer) => answer.type === "error");
   assert.ok(refused.length > 0 && refused.length <= 20, `${refused.length} of 40 refused`);
   assert.ok(refused.every((answer) => answer.code === "too-fast" && answer.retry));
@@ -226,13 +244,23 @@ test("the request's id is in the answer and on every line of the log that the re
   reader.close();
 
   const of = (server, wanted) =>
-    server.lines().filter((line) => line["http.request.id"] === wanted).map((line) => line.message);
+    server
+      .lines()
+      .filter((line) => line["http.request.id"] === wanted)
+      .map((line) => line.message);
   await until(() => of(one, id).includes("request answered"));
   const stages = ["websocket opened", "message stored", "message delivered", "websocket closed"];
   await until(() => stages.every((stage) => of(one, socketId).includes(stage)));
   await until(() => of(two, socketId).includes("message delivered"));
   for (const line of [...one.lines(), ...two.lines()]) {
-    for (const key of ["@timestamp", "log.level", "message", "service.name", "host.hostname", "process.pid"]) {
+    for (const key of [
+      "@timestamp",
+      "log.level",
+      "message",
+      "service.name",
+      "host.hostname",
+      "process.pid",
+    ]) {
       assert.ok(key in line, `${key} is missing in ${JSON.stringify(line)}`);
     }
     assert.equal(line["service.version"], "test-1");

@@ -43,8 +43,34 @@ export const myAuthorId = setting("authorId", null);
 export const myRead = setting("read", {});
 export const myTheme = setting("theme", "system");
 
-const FIRST = ["Amber", "Brisk", "Calm", "Dapper", "Eager", "Gentle", "Hazel", "Jolly", "Keen", "Mellow", "Nimble", "Sunny"];
-const SECOND = ["Badger", "Colt", "Finch", "Heron", "Lynx", "Marten", "Mustang", "Otter", "Pony", "Robin", "Stoat", "Wren"];
+const FIRST = [
+  "Amber",
+  "Brisk",
+  "Calm",
+  "Dapper",
+  "Eager",
+  "Gentle",
+  "Hazel",
+  "Jolly",
+  "Keen",
+  "Mellow",
+  "Nimble",
+  "Sunny",
+];
+const SECOND = [
+  "Badger",
+  "Colt",
+  "Finch",
+  "Heron",
+  "Lynx",
+  "Marten",
+  "Mustang",
+  "Otter",
+  "Pony",
+  "Robin",
+  "Stoat",
+  "Wren",
+];
 
 /** A name for who has no idea for one. */
 export const suggestName = (random = Math.random) =>

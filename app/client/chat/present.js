@@ -28,7 +28,14 @@ export function groupMessages(messages, { newSince = null, mine = () => false } 
       before.author === message.author &&
       new Date(message.at) - new Date(before.at) < GROUP_GAP_MS;
     if (follows) group.messages.push(message);
-    else groups.push({ key: message.id, day: newDay ? message.at : null, isNew, mine: mine(message), messages: [message] });
+    else
+      groups.push({
+        key: message.id,
+        day: newDay ? message.at : null,
+        isNew,
+        mine: mine(message),
+        messages: [message],
+      });
   }
   return groups;
 }
@@ -46,7 +53,8 @@ export function dayLabel(at, now = new Date()) {
 }
 
 /** The time of day, as this reader writes it. */
-export const timeLabel = (at) => new Date(at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+export const timeLabel = (at) =>
+  new Date(at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
 
 /** A hue (0 to 359) that belongs to a text: the same on every screen. */
 export function hueOf(text) {

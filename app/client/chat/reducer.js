@@ -22,7 +22,8 @@ export const logOf = (state, slug) => state.logs[slug] ?? EMPTY;
 export const lastIdOf = (state, slug) => logOf(state, slug).list.at(-1)?.id ?? null;
 
 /** Is there something in this room that this person has not seen? */
-export const isUnread = (state, room) => room.slug !== state.room && room.lastId > (state.read[room.slug] ?? 0);
+export const isUnread = (state, room) =>
+  room.slug !== state.room && room.lastId > (state.read[room.slug] ?? 0);
 
 /** Puts messages into a list that is ordered by id and holds each id once. */
 export function merge(list, more) {
@@ -42,7 +43,10 @@ function withRoom(state, room) {
   const known = rooms.find(({ slug }) => slug === room.slug);
   if (!known) return { ...state, rooms: [...rooms, room] };
   if (known.lastId >= room.lastId) return state;
-  return { ...state, rooms: rooms.map((other) => (other === known ? { ...known, lastId: room.lastId } : other)) };
+  return {
+    ...state,
+    rooms: rooms.map((other) => (other === known ? { ...known, lastId: room.lastId } : other)),
+  };
 }
 
 function received(state, messages) {

@@ -47,7 +47,8 @@ export function createSession({ room, read, me, api, identity, openSocket, newId
 
   function transmit(entry) {
     const { clientId, room: slug, author, key, text } = entry;
-    if (connection.send({ type: "send", clientId, room: slug, author, key, text })) sentAt.set(clientId, Date.now());
+    if (connection.send({ type: "send", clientId, room: slug, author, key, text }))
+      sentAt.set(clientId, Date.now());
   }
 
   const onFrame = {
@@ -80,14 +81,16 @@ export function createSession({ room, read, me, api, identity, openSocket, newId
       const slug = state.room;
       await Promise.all([state.rooms ?? loadRooms(), logOf(state, slug).loaded || loadHistory(slug)]);
     },
-    address: () => `/ws?${new URLSearchParams({ room: state.room, since: lastIdOf(state, state.room) ?? 0 })}`,
+    address: () =>
+      `/ws?${new URLSearchParams({ room: state.room, since: lastIdOf(state, state.room) ?? 0 })}`,
     onPhase: (phase) => dispatch({ type: "connection", connection: phase }),
     onFrame: (frame) => onFrame[frame.type]?.(frame),
   });
 
   const resending = setInterval(() => {
     for (const entry of state.outbox) {
-      if (!entry.problem && Date.now() - (sentAt.get(entry.clientId) ?? 0) >= RESEND_AFTER_MS) transmit(entry);
+      if (!entry.problem && Date.now() - (sentAt.get(entry.clientId) ?? 0) >= RESEND_AFTER_MS)
+        transmit(entry);
     }
   }, RESEND_CHECK_MS);
 
@@ -110,7 +113,14 @@ export function createSession({ room, read, me, api, identity, openSocket, newId
 
     send(text) {
       const { name, key } = identity();
-      const entry = { clientId: newId(), room: state.room, author: name, key, text, at: new Date().toISOString() };
+      const entry = {
+        clientId: newId(),
+        room: state.room,
+        author: name,
+        key,
+        text,
+        at: new Date().toISOString(),
+      };
       dispatch({ type: "queued", entry });
       transmit(entry);
     },

@@ -57,7 +57,10 @@ export function Connection({ connection: now, rest, onRetry }) {
       </summary>
       <div className="connection-card">
         <h2>Who serves you</h2>
-        <p>The load balancer picks a server, the server one of its processes: for each request, and for each connection.</p>
+        <p>
+          The load balancer picks a server, the server one of its processes: for each request, and for each
+          connection.
+        </p>
         <Answer title="Live messages" who={phase === "open" ? connection : null} />
         <Answer title="Last request" who={rest} />
         {connection.requestId && (

@@ -30,7 +30,11 @@ export function MessageGroup({ group }) {
 function Bubble({ message }) {
   const title = `${new Date(message.at).toLocaleString()} · taken in by ${message.server}, process ${message.process}`;
   return (
-    <div className={isOnlyEmoji(message.text) ? "bubble emoji" : "bubble"} data-message={message.id} title={title}>
+    <div
+      className={isOnlyEmoji(message.text) ? "bubble emoji" : "bubble"}
+      data-message={message.id}
+      title={title}
+    >
       <Text text={message.text} />
     </div>
   );

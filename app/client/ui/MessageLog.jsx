@@ -22,10 +22,19 @@ export function MessageLog({ session, state, roomName }) {
 
   return (
     <div className="log-frame">
-      <div className="log" ref={box} tabIndex={0} role="log" aria-label={`Messages in ${roomName}`} aria-busy={!loaded}>
+      <div
+        className="log"
+        ref={box}
+        tabIndex={0}
+        role="log"
+        aria-label={`Messages in ${roomName}`}
+        aria-busy={!loaded}
+      >
         <div className="log-column">
           {more && <Older load={session.older} root={box} />}
-          {loaded && !more && <Beginning roomName={roomName} isEmpty={list.length === 0 && pending.length === 0} />}
+          {loaded && !more && (
+            <Beginning roomName={roomName} isEmpty={list.length === 0 && pending.length === 0} />
+          )}
           {!loaded && <Ghosts />}
           {groups.map((group) => (
             <div key={group.key} className="log-part">
@@ -35,7 +44,11 @@ export function MessageLog({ session, state, roomName }) {
             </div>
           ))}
           {pending.map((entry) => (
-            <PendingMessage key={entry.clientId} entry={entry} onDiscard={() => session.discard(entry.clientId)} />
+            <PendingMessage
+              key={entry.clientId}
+              entry={entry}
+              onDiscard={() => session.discard(entry.clientId)}
+            />
           ))}
         </div>
       </div>
@@ -83,7 +96,8 @@ function useStickToEnd(list, pendingCount) {
     const firstId = list[0]?.id ?? null;
     if (pendingCount > last.pendingCount) stick.current = true; // one's own message is always shown
     if (stick.current) element.scrollTop = element.scrollHeight;
-    else if (last.firstId !== null && firstId < last.firstId) element.scrollTop += element.scrollHeight - last.height;
+    else if (last.firstId !== null && firstId < last.firstId)
+      element.scrollTop += element.scrollHeight - last.height;
     before.current = { firstId, height: element.scrollHeight, pendingCount };
   }, [list, pendingCount]);
 
@@ -108,7 +122,9 @@ function Older({ load, root }) {
     }
   }, [load]);
   useEffect(() => {
-    const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && run(), { root: root.current });
+    const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && run(), {
+      root: root.current,
+    });
     observer.observe(ref.current);
     return () => observer.disconnect();
   }, [run, root]);
@@ -123,7 +139,9 @@ function Beginning({ roomName, isEmpty }) {
   return (
     <div className={isEmpty ? "beginning is-empty" : "beginning"}>
       <p className="empty-title">{isEmpty ? `It is quiet in ${roomName}` : `The beginning of ${roomName}`}</p>
-      <p className="dim">{isEmpty ? "Say something: whoever is here sees it at once." : "This is where it all started."}</p>
+      <p className="dim">
+        {isEmpty ? "Say something: whoever is here sees it at once." : "This is where it all started."}
+      </p>
     </div>
   );
 }

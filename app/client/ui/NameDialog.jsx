@@ -12,7 +12,10 @@ export function NameDialog({ name, onDone }) {
   const clean = draft.replace(/\s+/g, " ").trim();
   const isFirst = name === "";
   return (
-    <Dialog title={isFirst ? "Welcome to Paddock" : "Your name"} onCancel={isFirst ? undefined : () => onDone(null)}>
+    <Dialog
+      title={isFirst ? "Welcome to Paddock" : "Your name"}
+      onCancel={isFirst ? undefined : () => onDone(null)}
+    >
       <form
         onSubmit={(event) => {
           event.preventDefault();

@@ -17,7 +17,9 @@ export function NewRoomDialog({ create, onDone }) {
       onDone(await create(draft));
     } catch (error) {
       setBusy(false);
-      setProblem(error.code ? error.message : "The server cannot be reached just now. Try again in a moment.");
+      setProblem(
+        error.code ? error.message : "The server cannot be reached just now. Try again in a moment.",
+      );
     }
   }
 

@@ -38,8 +38,18 @@ export function Room({ session, state, room, menu }) {
         </div>
       ) : (
         <>
-          <MessageLog key={`log ${state.room}`} session={session} state={state} roomName={room?.name ?? state.room} />
-          <Composer key={`field ${state.room}`} session={session} slug={state.room} roomName={room?.name ?? state.room} />
+          <MessageLog
+            key={`log ${state.room}`}
+            session={session}
+            state={state}
+            roomName={room?.name ?? state.room}
+          />
+          <Composer
+            key={`field ${state.room}`}
+            session={session}
+            slug={state.room}
+            roomName={room?.name ?? state.room}
+          />
         </>
       )}
     </main>

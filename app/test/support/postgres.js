@@ -14,7 +14,10 @@ function programs() {
     const newest = readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a))[0];
     return join(VERSIONS, newest, "bin");
   } catch (cause) {
-    throw new Error(`These tests need a Postgres server: apt-get install postgresql (nothing in ${VERSIONS})`, { cause });
+    throw new Error(
+      `These tests need a Postgres server: apt-get install postgresql (nothing in ${VERSIONS})`,
+      { cause },
+    );
   }
 }
 
@@ -41,9 +44,25 @@ export async function startPostgres() {
   const port = String(randomInt(20_000, 60_000)); // names the socket file only
   writeFileSync(passwordFile, "correct horse\n", { mode: 0o644 });
   const run = (program, ...args) =>
-    execFileSync(join(bin, program), args, { ...user, cwd: directory, stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync(join(bin, program), args, {
+      ...user,
+      cwd: directory,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
 
-  run("initdb", "-D", data, "-U", "chat", "-A", "scram-sha-256", `--pwfile=${passwordFile}`, "-N", "-E", "UTF8");
+  run(
+    "initdb",
+    "-D",
+    data,
+    "-U",
+    "chat",
+    "-A",
+    "scram-sha-256",
+    `--pwfile=${passwordFile}`,
+    "-N",
+    "-E",
+    "UTF8",
+  );
   const options = `-c listen_addresses= -c unix_socket_directories=${directory} -c port=${port} -c fsync=off`;
   const start = () => run("pg_ctl", "-D", data, "-l", join(directory, "log"), "-o", options, "-w", "start");
   const stop = () => run("pg_ctl", "-D", data, "-m", "fast", "-w", "stop");
@@ -56,7 +75,13 @@ export async function startPostgres() {
     DATABASE_PASSWORD_FILE: passwordFile,
   };
   const query = async (database, text) => {
-    const client = new pg.Client({ host: directory, port: Number(port), user: "chat", password: "correct horse", database });
+    const client = new pg.Client({
+      host: directory,
+      port: Number(port),
+      user: "chat",
+      password: "correct horse",
+      database,
+    });
     await client.connect();
     try {
       return (await client.query(text)).rows;

@@ -31,7 +31,12 @@ export async function startServer(env) {
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (complaints += text));
   const ended = once(child, "exit").then(([code, signal]) => ({ code, signal, complaints }));
-  const lines = () => readFileSync(logFile, "utf8").trimEnd().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const lines = () =>
+    readFileSync(logFile, "utf8")
+      .trimEnd()
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
   await Promise.race([
     once(child, "message"),
     ended.then((end) => {
@@ -84,7 +89,15 @@ export async function connect(url, options) {
     close: () => socket.close(),
     send(text, more = {}) {
       const clientId = more.clientId ?? randomUUID();
-      const frame = { type: "send", room: "general", author: "Ada", key: "k".repeat(32), text, ...more, clientId };
+      const frame = {
+        type: "send",
+        room: "general",
+        author: "Ada",
+        key: "k".repeat(32),
+        text,
+        ...more,
+        clientId,
+      };
       const before = frames.length;
       const answers = (answer) => ["ack", "error"].includes(answer.type) && answer.clientId === clientId;
       socket.send(JSON.stringify(frame));
