@@ -24,7 +24,7 @@ async function start(config, logging) {
     config,
     store,
     log,
-    onMessages: readers.deliver,
+    onMessage: readers.deliver,
     onRoom: readers.announceRoom,
     // A process that cannot hear must keep no readers: elsewhere they get what is new, and what they missed.
     onDeaf: () => readers.sendAway("no news from the database", 500),

@@ -15,11 +15,11 @@ const between = ([low, high]) => low + Math.random() * (high - low);
  * for good; `onDeaf` is then called, and readers must come back and ask for what they missed.
  *
  * @param {object} parts
- * @param {(messages: object[]) => void} parts.onMessages stored messages, oldest first, each with its room's slug
+ * @param {(message: object) => void} parts.onMessage a stored message, with its room's slug
  * @param {(room: object) => void} parts.onRoom a new room
  * @param {() => void} parts.onDeaf the connection broke
  */
-export function createRelay({ config, store, log, onMessages, onRoom, onDeaf }) {
+export function createRelay({ config, store, log, onMessage, onRoom, onDeaf }) {
   let client = null;
   let retry = null;
   let closed = false;
@@ -31,7 +31,7 @@ export function createRelay({ config, store, log, onMessages, onRoom, onDeaf }) 
     const requests = new Map(announced.map(({ message, request }) => [message, request]));
     for (const message of await store.messages([...requests.keys()])) {
       // Each is delivered under the id of the request that sent it, whichever server that reached.
-      forRequest(requests.get(message.id), () => onMessages(message));
+      forRequest(requests.get(message.id), () => onMessage(message));
     }
   }
 
