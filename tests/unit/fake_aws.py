@@ -1,0 +1,128 @@
+"""A small AWS for the host's scripts: metadata, S3, SSM and Route 53 on one port; checks every signature."""
+
+import json
+import re
+import threading
+import xml.etree.ElementTree as ET
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+KEY, SECRET, SESSION = (
+    "ASIAEXAMPLEEXAMPLE00",
+    "a/secret+key/of=theRole0000000000000000",
+    "session//token+with=signs==",
+)
+TOKEN = "metadata-token=="
+AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request, ?"
+    r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})"
+)
+ROUTE53 = "{https://route53.amazonaws.com/doc/2013-04-01/}"
+
+
+class FakeAws(ThreadingHTTPServer):
+    """Serves `objects` and `parameters`, remembers `records`; answers with `failures` first, one by one."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.objects, self.parameters, self.records, self.failures, self.requests = {}, {}, {}, [], []
+        self.role = "chat-lab-app"
+        threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body=b"", kind="text/plain"):
+        body = body.encode() if isinstance(body, str) else body
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_PUT(self):
+        wanted = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
+        self.answer(200, TOKEN) if wanted else self.answer(400)
+
+    def do_GET(self):
+        if self.path.startswith("/latest/"):
+            return self.metadata(self.path.removeprefix("/latest/meta-data/"))
+        self.service(b"")
+
+    def do_POST(self):
+        self.service(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def metadata(self, path):
+        if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
+            return self.answer(401)
+        role = self.server.role
+        known = {"placement/region": "eu-west-1"}
+        credentials = {
+            "iam/security-credentials/": role,
+            f"iam/security-credentials/{role}": json.dumps(
+                {"Code": "Success", "AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": SESSION}
+            ),
+        }
+        known |= credentials if role else {}
+        self.answer(200, known[path]) if path in known else self.answer(404)
+
+    def service(self, body):
+        self.server.requests.append((self.command, self.path))
+        if self.server.failures:
+            return self.answer(*self.server.failures.pop(0))
+        service, region = self.signed(body)
+        match service:
+            case "s3":
+                found = self.server.objects.get(self.path.lstrip("/"))
+                missing = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+                self.answer(403, missing) if found is None else self.answer(200, found)
+            case "ssm" if self.headers["X-Amz-Target"] == "AmazonSSM.GetParameter":
+                asked = json.loads(body)
+                assert asked["WithDecryption"] is True
+                if (value := self.server.parameters.get(asked["Name"])) is None:
+                    return self.answer(400, json.dumps({"__type": "ParameterNotFound"}))
+                self.answer(200, json.dumps({"Parameter": {"Name": asked["Name"], "Value": value}}))
+            case "route53" if region == "us-east-1":
+                zone = re.fullmatch(r"/2013-04-01/hostedzone/([A-Z0-9]+)/rrset", self.path)[1]
+                change = ET.fromstring(body).find(f".//{ROUTE53}Change")
+                text = {element.tag.removeprefix(ROUTE53): element.text for element in change.iter()}
+                self.server.records[zone, text["Name"]] = (
+                    text["Action"],
+                    text["Type"],
+                    text["TTL"],
+                    text["Value"],
+                )
+                self.answer(200, "<ChangeResourceRecordSetsResponse/>", "text/xml")
+            case _:
+                self.answer(403, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>")
+
+    def signed(self, body):
+        """The service and region that the request is rightly signed for; (None, None) otherwise."""
+        match = AUTHORIZATION.fullmatch(self.headers.get("Authorization", ""))
+        if not match or self.headers["x-amz-security-token"] != SESSION:
+            return None, None
+        key, region, service, names, signature = match.groups()
+        request = AWSRequest(
+            self.command,
+            f"http://{self.headers['Host']}{self.path}",
+            headers={name: self.headers[name] for name in names.split(";")},
+            data=body,
+        )
+        request.context["timestamp"] = self.headers["X-Amz-Date"]
+        kind = S3SigV4Auth if service == "s3" else SigV4Auth
+        signer = kind(Credentials(KEY, SECRET, SESSION), service, region)
+        said = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+        return (service, region) if (key, said) == (KEY, signature) else (None, None)
