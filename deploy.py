@@ -16,7 +16,7 @@ if role not in ROLES:
     raise DeployError(
         f"{host.name} has {f'the role {role!r}, which is unknown' if role else 'no role'}. "
         f"Put it into a group of the inventory that is named after one of: {', '.join(ROLES)}. "
-        "See docs/inventory.md."
+        "See docs/converge.md."
     )
 tasks = ROLES[role]
 

@@ -49,6 +49,11 @@ class Links(FactBase):
 
     _names: tuple[str, ...] = ()
 
+    @staticmethod
+    def default() -> dict[str, Any]:
+        """No links yet, as on a host that is only played."""
+        return {"architecture": "x64", "links": {}}
+
     def command(self, directory: str, names: tuple[str, ...]) -> str:
         """One command for all of them."""
         self._names = names
@@ -76,7 +81,7 @@ def _archives(
     architecture = now["architecture"]
     entries = []
     for archive in wanted:
-        if now["links"][archive.name] == archive.folder(architecture):
+        if now["links"].get(archive.name) == archive.folder(architecture):
             continue
         at = f"{source}/{archive.file(architecture)}"
         if not source.startswith("s3://"):

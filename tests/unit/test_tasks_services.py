@@ -1,4 +1,4 @@
-"""service: when a unit is as it should be, and what becomes of markers in a real shell with a small systemctl."""
+"""service: when a unit is as it should be, and what becomes of markers: a real shell, a small systemctl."""
 
 import os
 import subprocess

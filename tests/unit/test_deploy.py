@@ -1,0 +1,104 @@
+"""deploy.py: which role gets what, in which order, and what it says to a host that has no role."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from tests.unit.roles import HOST, ROOT, Declared
+
+ROLES = ("app", "db")
+declared = cache(Declared)
+
+
+@pytest.fixture
+def pyinfra(tmp_path):
+    """Runs pyinfra on an inventory of the given groups of hosts that nobody needs to have."""
+
+    def run(groups, *options):
+        inventory = tmp_path / "fleet.py"
+        inventory.write_text("\n".join(f"{name} = {hosts!r}" for name, hosts in groups.items()))
+        return subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pyinfra",
+                "--group-data",
+                "inventory/group_data",
+                inventory,
+                "deploy.py",
+                *options,
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "CORRAL_ENV": "lab", "PYTHONPATH": str(ROOT)},
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_stages_follow_each_other_over_all_tasks(role):
+    operations = declared(role).operations
+    assert operations[0] == "Install packages"
+    configured = [operations.index(name) for name in declared(role).files]
+    started = [operations.index(name) for name in ("Run sshd", "Run the firewall")]
+    assert max(configured) < min(started)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_operation_has_a_name_of_its_own_that_a_user_would_say(role):
+    operations = declared(role).operations
+    assert len(set(operations)) == len(operations)
+    unnamed = re.compile(r"^\w+\.\w+$")
+    assert not [name for name in operations if unnamed.match(name) or not name[0].isupper()]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_path_is_declared_by_two_tasks(role):
+    paths = [path for entries in declared(role).files.values() for path in entries]
+    assert sorted(paths) == sorted(set(paths))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_converge_needs_few_operations(role):
+    # Each is one command when there is nothing to do; `bench/noop` counts them on real hosts.
+    assert len(declared(role).operations) <= 25
+
+
+def test_roles_share_their_operations_and_keep_the_others_apart(pyinfra):
+    fleet = {role: [(f"@fake/{role}", HOST)] for role in ROLES}
+    done = pyinfra(fleet, "--dry", "--json")
+    assert done.returncode == 0, done.stderr
+    hosts = {
+        operation["name"]: set(operation["hosts_with_change"])
+        for operation in json.loads(done.stdout)["plan"]
+    }
+    assert list(hosts) == list(dict.fromkeys(hosts))
+    assert hosts["Harden sshd"] == {"@fake/app", "@fake/db"}
+    assert hosts["Configure nginx"] == {"@fake/app"}
+    assert hosts["Configure Postgres"] == {"@fake/db"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "options", "said"),
+    [
+        ({"others": ["@fake/one"]}, [], r"@fake/one has no role\. Put it into a group .* one of: app, db"),
+        (
+            {"others": ["@fake/one"]},
+            ["--data", "role=elks"],
+            r"@fake/one has the role 'elks', which is unknown",
+        ),
+    ],
+)
+def test_a_host_without_a_known_role_is_refused_in_a_sentence(pyinfra, groups, options, said):
+    done = pyinfra(groups, "-y", *options)
+    assert done.returncode != 0
+    assert re.search(said, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
