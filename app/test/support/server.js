@@ -12,15 +12,18 @@ import { WebSocket } from "ws";
 const MAIN = fileURLToPath(new URL("../../server/main.js", import.meta.url));
 
 const running = new Set();
+const directories = [];
 
-/** Ends what a failed test left running, so that the failure is told and not waited for. */
+/** Ends what a failed test left running, so that the failure is told and not waited for; clears up. */
 export function stopServers() {
   for (const child of running) child.kill("SIGKILL");
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 }
 
 /** Starts `server/main.js` on a free port and waits for its "ready"; rejects with its stderr when it ends instead. */
 export async function startServer(env) {
   const directory = mkdtempSync(join(tmpdir(), "chat-server-"));
+  directories.push(directory);
   const logFile = env.LOG_FILE ?? join(directory, "app.log");
   const child = spawn(process.execPath, [MAIN], {
     env: { PATH: process.env.PATH, PORT: "0", RELEASE: "test-1", DRAIN_MS: "300", ...env, LOG_FILE: logFile },
@@ -64,9 +67,7 @@ export async function startServer(env) {
     connect: (query, options) => connect(`${url.replace("http", "ws")}/ws?${query}`, options),
     async stop() {
       if (child.exitCode === null) child.kill("SIGTERM");
-      const end = await ended;
-      rmSync(directory, { recursive: true });
-      return end;
+      return ended;
     },
   };
 }
