@@ -1,7 +1,7 @@
 // A real Postgres for the tests: a cluster of its own in a temporary directory, from Debian's package `postgresql`.
 import { execFileSync } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -99,7 +99,7 @@ export async function startPostgres() {
       return { ...env, DATABASE_NAME: name };
     },
     remove() {
-      stop();
+      if (existsSync(join(data, "postmaster.pid"))) stop(); // a test that failed may have left it stopped
       rmSync(directory, { recursive: true });
     },
   };
