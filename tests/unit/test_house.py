@@ -85,3 +85,15 @@ def test_every_python_package_is_pinned_with_a_hash():
         requirements = [line for line in text.splitlines() if line and line[0].isalnum()]
         assert len(requirements) > 10
         assert not [line for line in requirements if "==" not in line or "--hash=sha256:" not in line]
+
+
+def test_every_page_that_is_named_exists():
+    named = {
+        (path, page)
+        for path in TRACKED
+        if (ROOT / path).suffix in {".py", ".md", ".sh", ".toml", ".j2"}
+        or path in {"Makefile", "Vagrantfile"}
+        for page in re.findall(r"docs/[a-z-]+\.md", (ROOT / path).read_text(errors="replace"))
+    }
+    assert named
+    assert not {(path, page) for path, page in named if not (ROOT / page).exists()}
