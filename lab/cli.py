@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import click
+from rich.console import Console
 
 from corral import settings as environments
 from corral.cli.common import console
@@ -50,7 +51,9 @@ def down() -> None:
 @lab.command("status")
 def show_status() -> None:
     """Show hosts, services and the site; exit code 1 when a service is dead."""
-    if not status.show(_settings(), _running(), console):
+    # A table in a file or a pipe is not cut to a screen's width.
+    wide = console if console.is_terminal else Console(width=150, highlight=False)
+    if not status.show(_settings(), _running(), wide):
         sys.exit(1)
 
 

@@ -15,6 +15,9 @@ from lab.plan import Condition
 _SHUTDOWN_SECONDS = 20
 _POWER_OFF = signal.SIGRTMIN + 4  # systemd(1), "SIGNALS"
 _REBOOT = signal.SIGINT
+# With --keep-unit, systemd-nspawn leaves it to its caller to start it again: when its host reboots, it exits
+# with 133 (nspawn.c, EXIT_FORCE_RESTART).
+_AGAIN_AFTER_REBOOT = 'while "$@"; [ $? -eq 133 ]; do :; done'
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Host:
 
     @property
     def process(self) -> processes.Process | None:
-        """The systemd-nspawn process; None when the host was never started or has been stopped."""
+        """The parent of systemd-nspawn; None when the host was never started or has been stopped."""
         return processes.recorded(self.directory / "pid")
 
     @property
@@ -60,7 +63,8 @@ class Host:
         process = self.process
         if process is None or not process.alive:
             return None
-        return next((pid for pid in processes.children(process.pid) if _is_init(pid)), None)
+        nspawn = processes.children(process.pid)
+        return next((pid for parent in nspawn for pid in processes.children(parent) if _is_init(pid)), None)
 
 
 def create(instance_id: str, address: str, image: Path, cidr: str, region: str) -> Host:
@@ -104,7 +108,7 @@ def boot(host: Host) -> None:
     ]
     processes.spawn(
         host.directory / "pid",
-        cgroups.inside_its_own(host.instance_id, command),
+        ["sh", "-c", _AGAIN_AFTER_REBOOT, "sh", *cgroups.inside_its_own(host.instance_id, command)],
         host.console,
         # Without it /sys is read-only, and the file for cloud-init can't be bound into it.
         {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},

@@ -66,7 +66,9 @@ def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Call
         str(partial),
         str(staged / "lab.sources"),
     ]
-    then_name_it = ["sh", "-c", '"$@" && mv "$0" "${0%.partial}"', str(partial), *command]
+    # mmdebstrap mounts /proc, /sys and devices in the image: in a mount namespace that ends with it.
+    apart = ["unshare", "--mount", "--propagation=private"]
+    then_name_it = [*apart, "sh", "-c", '"$@" && mv "$0" "${0%.partial}"', str(partial), *command]
     _run_with_progress(then_name_it, target, tell)
     shutil.rmtree(staged)
 

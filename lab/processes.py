@@ -13,6 +13,10 @@ from pathlib import Path
 _RECORD_AND_BECOME = 'echo "$$ $(cut -d" " -f22 /proc/$$/stat)" >"$0.new" && mv "$0.new" "$0" && exec "$@"'
 
 
+# In the environment of every process of the lab and of its children, so that none can be overlooked.
+MARK = {"CORRAL_LAB_PROCESS": "yes"}
+
+
 @dataclass(frozen=True)
 class Process:
     """A process that can't be mistaken for a later one with the same number."""
@@ -49,7 +53,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **(environment or {}), **MARK},
             cwd="/",
             check=True,
         )
@@ -92,6 +96,15 @@ def kill(pid: int) -> None:
 def all_pids() -> list[int]:
     """Every process of the machine."""
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def marked(pid: int) -> bool:
+    """Whether a process was started by the lab, or by a process of the lab."""
+    mark = "".join(f"{name}={value}" for name, value in MARK.items()).encode()
+    try:
+        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it ended meanwhile
+        return False
 
 
 def children(pid: int) -> list[int]:

@@ -42,17 +42,20 @@ class Reconciler:
         self.pool = ThreadPoolExecutor(_MOST_AT_ONCE)
         self.busy: dict[str, Future[None]] = {}
         self.errors: dict[str, str] = {}
+        self.groups: list[dict[str, Any]] = []
         self.rules = ""
 
     def step(self) -> None:
         """Look once, and do what is to be done; an error in one part does not keep the others from theirs."""
         self._part("services", self._keep_services)
+        # Before the API is asked, so that what it says is not older than what was done.
+        self._collect()
         instances = self._part("instances", self.reader.instances)
         if instances is not None:
             self._part("hosts", lambda: self._follow_hosts(instances))
             self._part("balancer", lambda: self._read_balancer())
             self._part("security groups", lambda: self._follow_security_groups(instances))
-            self._part("targets", lambda: self.proxy.sync(instances, lambda: self._reload("balancer")))
+            self._part("targets", lambda: self._follow_targets(instances))
             self._part("names", self._follow_names)
         write_atomically(RECONCILER_STATUS, json.dumps({"errors": self.errors}))
 
@@ -74,7 +77,6 @@ class Reconciler:
                 log.warning("%s was dead, started again", service.name)
 
     def _follow_hosts(self, instances: list[dict[str, Any]]) -> None:
-        self._collect()
         known = {instance["InstanceId"]: instance for instance in instances}
         live = {key: one for key, one in known.items() if one["State"]["Name"] in ON and _address(one)}
         facts = {_address(one): self.reader.facts(one) for one in live.values()}
@@ -126,6 +128,7 @@ class Reconciler:
             hosts.destroy(host)
         elif action.verb is Verb.REPORT:
             self.client("ec2").stop_instances(InstanceIds=[host.instance_id])
+            hosts.shut_down(host)
 
     def _read_balancer(self) -> None:
         balancers = self.proxy.read(self.client("elbv2"), self.client("ec2"), self.client("acm"))
@@ -133,12 +136,15 @@ class Reconciler:
 
     def _follow_security_groups(self, instances: list[dict[str, Any]]) -> None:
         pages = self.client("ec2").get_paginator("describe_security_groups").paginate()
-        groups = [group for page in pages for group in page["SecurityGroups"]]
+        self.groups = [group for page in pages for group in page["SecurityGroups"]]
         dns = resolver(self.settings.network.cidr)
-        rules = security_groups.ruleset(instances, groups, self.proxy.balancers, dns)
+        rules = security_groups.ruleset(instances, self.groups, self.proxy.balancers, dns)
         if rules != self.rules:
             run(*in_namespace(ROUTER, "nft", "-f", "-"), stdin=rules)
             self.rules = rules
+
+    def _follow_targets(self, instances: list[dict[str, Any]]) -> None:
+        self.proxy.sync(instances, self.groups, lambda: self._reload("balancer"))
 
     def _follow_names(self) -> None:
         self.names.sync(self.client("route53"), self.proxy.balancers, lambda: self._reload("dns"))

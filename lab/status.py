@@ -77,7 +77,7 @@ def _hosts(members: list[fleet.Member]) -> Table:
         "health",
         "memory",
     ):
-        table.add_column(column, no_wrap=True, justify="right" if column in ("up", "memory") else "left")
+        table.add_column(column, overflow="fold", justify="right" if column in ("up", "memory") else "left")
     health = target_health()
     with ThreadPoolExecutor(8) as pool:
         for row in pool.map(lambda member: _row(member, health), members):

@@ -28,7 +28,8 @@ def remove_everything(tell: Callable[[str], None]) -> None:
     processes.wait_until(lambda: not inhabitants(), seconds=5)
     cgroups.remove_all()
     tell("removing mounts, network and state")
-    mounts.unmount_below(STATE)
+    for place in (STATE, IMAGES):
+        mounts.unmount_below(place)
     network.down()
     mounts.remove_tree(STATE)
     if left := leftovers():
@@ -41,8 +42,8 @@ def remove_everything(tell: Callable[[str], None]) -> None:
 
 def leftovers() -> list[str]:
     """What of the lab is on the machine, in words; nothing after `corral lab down`."""
-    found = [f"process {pid}" for pid in (*inhabitants(), *_recorded_and_alive())]
-    found += [f"mount {point}" for point in mounts.below(STATE)]
+    found = [f"process {pid}" for pid in inhabitants()]
+    found += [f"mount {point}" for place in (STATE, IMAGES) for point in mounts.below(place)]
     found += [f"namespace {name}" for name in network.namespaces()]
     found += [f"interface {LINK}"] if Path(f"/sys/class/net/{LINK}").exists() else []
     found += ["the guard's rules"] if guard.is_up() else []
@@ -53,9 +54,9 @@ def leftovers() -> list[str]:
 
 
 def inhabitants() -> list[int]:
-    """Pids of processes that live in a namespace of the lab, or whose root is a host's or an image's."""
+    """Pids of processes that the lab started, or that live in a namespace, a host or an image of it."""
     inodes = {Path("/run/netns", name).stat().st_ino for name in network.namespaces()}
-    return [pid for pid in processes.all_pids() if _inside(pid, inodes)]
+    return [pid for pid in processes.all_pids() if processes.marked(pid) or _inside(pid, inodes)]
 
 
 def _inside(pid: int, network_namespaces: set[int]) -> bool:
@@ -79,8 +80,3 @@ def _stop_services() -> None:
 def _stop(pid_file: Path) -> None:
     if process := processes.recorded(pid_file):
         processes.stop(process, grace=3)
-
-
-def _recorded_and_alive() -> list[int]:
-    recorded = [processes.recorded(path) for path in SERVICES.glob("*.pid")]
-    return [process.pid for process in recorded if process and process.alive]
