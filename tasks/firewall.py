@@ -29,6 +29,17 @@ def configure():
     )
 
 
+# What the kernel does, against what it would do after a fresh start: both as nft writes them, the latter from
+# a network namespace of a moment. So a rule that somebody added, or flushed, is drift like any other.
+LOADED = "nft --stateless list table inet corral"
+AS_WRITTEN = f"unshare --net sh -c 'nft --file /etc/nftables.conf && {LOADED}'"
+
+
 def activate():
-    """Load the ruleset, now and at boot."""
-    service(name="Run the firewall", units=[Unit("nftables.service", health="nft list table inet corral")])
+    """Load the ruleset, now and at boot, and again when it was tampered with."""
+    service(
+        name="Run the firewall",
+        units=[
+            Unit("nftables.service", health=LOADED, intact=f'test "$({LOADED})" = "$({AS_WRITTEN})"'),
+        ],
+    )

@@ -41,7 +41,8 @@ class Unit:
     as running when it succeeded since boot; a unit that systemd skipped because a condition of its own
     doesn't hold counts as well. `enabled`: started at boot (True), not (False), or whatever it is (None).
     `health`: a shell command that must come to succeed after a start, restart or reload, within
-    `health_seconds`.
+    `health_seconds`. `intact`: a shell command, run in every converge, that fails when the work of a running
+    unit was undone behind systemd's back; the unit is reloaded then.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Unit:
     enabled: bool | None = True
     health: str | None = None
     health_seconds: int = 30
+    intact: str | None = None
 
     def holds(self, state: State | None) -> bool:
         """Is it so already, with nothing pending?"""
@@ -58,7 +60,7 @@ class Unit:
         return enabled and (self.running is None or state.runs == self.running)
 
     def arguments(self) -> tuple[str, ...]:
-        """The five arguments of this unit for scripts/services_apply.sh."""
+        """The six arguments of this unit for scripts/services_apply.sh."""
         words = {True: "yes", False: "no", None: "any"}
         return (
             unit_name(self.name),
@@ -66,6 +68,7 @@ class Unit:
             words[self.enabled],
             self.health or "",
             str(self.health_seconds),
+            self.intact or "",
         )
 
 
@@ -88,11 +91,11 @@ def _will_be_due(unit: str) -> bool:
 @operation()
 def _service(units: Sequence[Unit]) -> Iterator[StringCommand]:
     """Change what differs, if anything does."""
-    names = [unit_name(unit.name) for unit in units]
-    now = host.get_fact(UnitStates, units=tuple(names))
+    asked = tuple((unit_name(unit.name), unit.intact or "") for unit in units)
+    now = host.get_fact(UnitStates, units=asked)
     different = [
         unit
-        for name, unit in zip(names, units, strict=True)
+        for unit, (name, _) in zip(units, asked, strict=True)
         if _will_be_due(name) or not unit.holds(now.get(name))
     ]
     if different:

@@ -7,7 +7,7 @@ from typing import Any
 from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
-from tasks.lib.shell import RUN_DIRECTORY, command_line
+from tasks.lib.shell import RUN_DIRECTORY, command_line, repeated
 
 # Unit file states in which `systemctl enable` has nothing to do (systemctl(1), is-enabled): there is no
 # [Install] section, something else starts the unit, or the name is another one of a unit that is enabled by
@@ -18,7 +18,7 @@ _AS_DISABLED_AS_CAN_BE = (_AS_ENABLED_AS_CAN_BE - {"enabled"}) | {"disabled", "m
 
 @dataclass(frozen=True)
 class State:
-    """A unit's properties as `systemctl show` names them, and the markers of all of its names."""
+    """A unit's properties as `systemctl show` names them, and what is due: markers of its names, "lost/…"."""
 
     properties: dict[str, str]
     pending: frozenset[str] = frozenset()
@@ -54,7 +54,7 @@ class State:
 
 
 def parse(units: Sequence[str], output: Sequence[str]) -> dict[str, State]:
-    """Read the lines of scripts/services_state.sh: markers, "--", then a block of properties for each unit.
+    """Read the lines of scripts/services_state.sh: what is due, "--", a block of properties for each unit.
 
     Raises FactProcessError when there are not as many blocks as units.
     """
@@ -87,10 +87,10 @@ class UnitStates(FactBase):
         """Nothing is known of any unit."""
         return {}
 
-    def command(self, units: tuple[str, ...]) -> str:
-        """One command for all of them."""
-        self._units = units
-        return command_line("services_state.sh", RUN_DIRECTORY, *units)
+    def command(self, units: tuple[tuple[str, str], ...]) -> str:
+        """One command for all. `units`: the name of each, and what tells whether it is intact, or ""."""
+        self._units = tuple(name for name, _ in units)
+        return command_line("services_state.sh", RUN_DIRECTORY, *repeated(units))
 
     def process(self, output: list[str]) -> Any:
         """See `parse`."""

@@ -78,6 +78,7 @@ ONESHOT = {"Type": "oneshot", "ActiveState": "inactive"}
         (Unit("a"), state(), True),
         (Unit("a"), None, False),
         (Unit("a"), state(pending=["restart/a.service"]), False),
+        (Unit("a"), state(pending=["lost/a.service"]), False),
         (Unit("a"), state(NeedDaemonReload="yes"), False),
         (Unit("a"), state(ActiveState="reloading"), True),
         (Unit("a"), state(ActiveState="activating"), False),
@@ -249,9 +250,22 @@ def test_killed_before_the_health_check_it_is_done_again(host):
     assert marks(host) == ["restart/stranger.service"]
 
 
-def test_the_fact_lists_every_marker(host):
+def test_what_was_undone_is_reloaded(host):
+    (host / "run" / "restart" / "site.service").unlink()
+    (host / "run" / "reload" / "other-name.service").unlink()
+    assert activate(host, Unit("site", intact="true")) == (0, "")
+    assert "reload-or-restart site.service" not in asked(host)
+    assert activate(host, Unit("site", intact="false")) == (0, "")
+    assert "reload-or-restart site.service" in asked(host)
+
+
+def test_the_fact_lists_what_is_due(host):
     done = subprocess.run(
-        ["sh", "-c", command_line("services_state.sh", str(host / "run"), "site.service")],
+        [
+            "sh",
+            "-c",
+            command_line("services_state.sh", str(host / "run"), "a.service", "false", "b.service", "true"),
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -261,4 +275,5 @@ def test_the_fact_lists_every_marker(host):
         "restart/site.service",
         "restart/stranger.service",
         "reload/other-name.service",
+        "lost/a.service",
     ]

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # Brings units to their state and does the restarts that are due, one after the other; stops at the first that fails.
 #
-# $1 the run directory, then five for each unit: NAME RUNNING (yes, no, any) ENABLED (yes, no, any) HEALTH HEALTH_SECONDS.
+# $1 the run directory, then six for each unit:
+# NAME RUNNING (yes, no, any) ENABLED (yes, no, any) HEALTH HEALTH_SECONDS INTACT (a command, or "").
 # A marker is removed only after its unit is active and healthy, so whatever ends this script early, the next run repairs.
 set -eu
 LC_ALL=C.UTF-8
@@ -58,8 +59,8 @@ is_due() {
 }
 
 while [ $# -gt 0 ]; do
-    unit=$1 running=$2 enabled=$3 health=$4 seconds=$5
-    shift 5
+    unit=$1 running=$2 enabled=$3 health=$4 seconds=$5 intact=$6
+    shift 6
 
     case $enabled in
     yes)
@@ -80,6 +81,8 @@ while [ $# -gt 0 ]; do
             act=reload-or-restart
         elif [ "$running" = yes ] && ! [ "$was" = active ]; then
             act=start
+        elif [ -n "$intact" ] && ! sh -c "$intact" >/dev/null 2>&1 </dev/null; then
+            act=reload-or-restart
         fi
         # What nobody wants to run is not started by a restart that is due.
         [ "$running" = yes ] || [ "$was" = active ] || act=
