@@ -1,5 +1,6 @@
 """nginx's templates, in a real nginx before a real upstream: what the load balancer and browsers see."""
 
+import getpass
 import json
 import re
 import socket
@@ -52,17 +53,21 @@ class Upstream(BaseHTTPRequestHandler):
     do_POST = do_GET
 
 
-def free_port():
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return chosen.getsockname()[1]
+def free_ports(count):
+    chosen = [socket.socket() for _ in range(count)]
+    for one in chosen:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in chosen]
+    for one in chosen:
+        one.close()
+    return ports
 
 
 class Nginx:
     """The rendered configuration with its paths and ports replaced, served by nginx."""
 
-    def __init__(self, home, upstream_port):
-        self.home, self.ports = home, {80: free_port(), 81: free_port()}
+    def __init__(self, home, upstream_port=3000, ports=(80, 81)):
+        self.home, self.ports = home, dict(zip((80, 81), ports, strict=True))
         self.etc = home / "etc/nginx"
         for folder in (
             "etc/nginx/snippets",
@@ -86,7 +91,7 @@ class Nginx:
             ("/var/log/nginx/", f"{self.home}/log/"),
             ("/run/nginx.pid", f"{self.home}/nginx.pid"),
             ("/srv/app", f"{self.home}/srv"),
-            ("user www-data;", ""),
+            ("user www-data;", f"user {getpass.getuser()};"),
             ("worker_rlimit_nofile 65536", "worker_rlimit_nofile 256"),
             ("worker_connections 16384", "worker_connections 128"),
         ):
@@ -135,13 +140,10 @@ def nginx(tmp_path_factory):
     upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
     threading.Thread(target=upstream.serve_forever, args=[0.01], daemon=True).start()
     home = tmp_path_factory.mktemp("nginx")
-    home.chmod(0o755)
-    server = Nginx(home, upstream.server_port)
+    server = Nginx(home, upstream.server_port, free_ports(2))
     (home / "srv/current/dist/index.html").write_text("the page")
     (home / "srv/current/dist/robots.txt").write_text("robots")
     (home / "srv/assets/index-B1LMrYQy.js").write_text("script")
-    for folder in [home, *home.parents][:3]:
-        folder.chmod(0o755)
     server.start()
     yield server
     server.process.terminate()
@@ -159,10 +161,10 @@ def test_nginx_accepts_it(nginx):
     assert "[warn]" not in done.stderr
 
 
-def test_gixy_finds_nothing(nginx):
+def test_gixy_finds_nothing(tmp_path):
     """Skipped is one check, whose advice (no try_files) does not go with a single-page application."""
     done = subprocess.run(
-        [ROOT / ".venv/bin/gixy", "--skips", "try_files_is_evil_too", "-f", "json", nginx.config],
+        [ROOT / ".venv/bin/gixy", "--skips", "try_files_is_evil_too", "-f", "json", Nginx(tmp_path).config],
         capture_output=True,
         text=True,
     )
