@@ -175,5 +175,5 @@ def _remark(one: store.Published, pointer: store.Pointer | None) -> str:
     if not one.complete:
         return "[red]incomplete[/]: publishing was interrupted"
     if pointer and one.version == pointer.version:
-        return f"[green]current[/], since {pointer.at}, by {pointer.by}"
+        return f"[green]current[/], by {pointer.by}"
     return "previous" if pointer and one.version == pointer.previous else ""
