@@ -37,7 +37,7 @@ def up(cidr: str) -> None:
     run("ip", "netns", "add", ROUTER)
     run(*in_namespace(ROUTER, "sysctl", "-qw", *_ROUTER_SYSCTLS))
     run("ip", "link", "add", LINK, "type", "veth", "peer", "name", "up0", "netns", ROUTER)
-    ip_batch([f"addr add {MACHINE}/30 dev {LINK}", f"link set {LINK} up"])
+    ip_batch([f"addr add {MACHINE}/30 dev {LINK}"])
     ip_batch(
         [
             "link set lo up",
@@ -48,12 +48,18 @@ def up(cidr: str) -> None:
         ],
         ROUTER,
     )
-    ip_batch([f"route add {network} via {GATEWAY} dev {LINK}" for network in (cidr, LINK_NETWORK)])
+    raise_link(cidr)
     _join(BALANCER_NAMESPACE, "lb0", "eth0", BALANCER, _mac(BALANCER))
 
 
+def raise_link(cidr: str) -> None:
+    """Let the machine reach the lab; mends a link that was taken down, for its routes went with it."""
+    routes = [f"route replace {network} via {GATEWAY} dev {LINK}" for network in (cidr, LINK_NETWORK)]
+    ip_batch([f"link set {LINK} up", *routes])
+
+
 def set_balancer_addresses(addresses: list[str]) -> None:
-    """Let the balancer speak from these addresses (one in each zone's public subnet), and from no others."""
+    """Let the balancer speak from these addresses (one in each public subnet), and from no others."""
     wanted = {BALANCER, *addresses}
     present = set()
     for line in run("ip", "-n", BALANCER_NAMESPACE, "-o", "-4", "addr", "show", "dev", "eth0").splitlines():

@@ -65,6 +65,7 @@ def _runs(settings: Settings) -> bool:
 
 def _repair(settings: Settings, tell: Tell) -> Configuration:
     configuration = saved()
+    network.raise_link(settings.network.cidr)
     started = [one.name for one in all_services(settings, configuration).values() if one.ensure()]
     tell("the lab is running already" + (f"; started again: {', '.join(started)}" if started else ""))
     return configuration
