@@ -97,6 +97,13 @@ def sources(
     return sorted(found)
 
 
+def contains(networks: Iterable[str], address: str) -> bool:
+    """Whether one of the networks (CIDR or single addresses) contains the address."""
+    return any(
+        ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False) for network in networks
+    )
+
+
 def _members(instances: Iterable[Instance], balancers: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """Every address in the VPC with the ids of its groups."""
     members = {

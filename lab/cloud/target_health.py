@@ -10,6 +10,7 @@ from lab.cloud import state
 # Elastic Load Balancing's reason codes and descriptions (API reference, "TargetHealth").
 NOT_REGISTERED = ("unused", "Target.NotRegistered", "Target is not registered to the target group")
 REGISTERING = ("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+DRAINING = ("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
 STOPPED = ("unused", "Target.InvalidState", "Target is in the stopped state")
 
 
@@ -25,7 +26,8 @@ def _describe(
     if group is None:
         raise TargetGroupNotFoundError()
     seen = state.target_health().get(target_group_arn, {})
-    draining = [name for name, health in seen.items() if health["state"] == "draining"]
+    # What the balancer still knows and nobody registers any more is on its way out.
+    draining = [name for name in seen if name not in group.targets]
     asked = [target["Id"] for target in targets] or [*group.targets, *draining]
     found = []
     for name in dict.fromkeys(asked):
@@ -33,7 +35,9 @@ def _describe(
         instance = self.ec2_backend.get_instance_by_id(name)
         if registered and instance is not None and instance.state == "stopped":
             about = STOPPED
-        elif name in seen and (registered or name in draining):
+        elif name in draining:
+            about = DRAINING
+        elif name in seen and registered:
             health = seen[name]
             about = (health["state"], health.get("reason", ""), health.get("description", ""))
         else:
