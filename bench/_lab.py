@@ -27,9 +27,10 @@ def timed(words: Iterable[str], cwd: Path = ROOT, **variables: str) -> tuple[flo
     )
     seconds = time.monotonic() - began
     if done.returncode:
-        sys.exit(
-            f"{done.stdout[-3000:]}\nbench: `{' '.join(words)}` failed with exit code {done.returncode}."
-        )
+        log = ROOT / ".corral/bench.log"
+        log.write_text(done.stdout)
+        failed = f"`{' '.join(words)}` failed with exit code {done.returncode}"
+        sys.exit(f"{done.stdout[-3000:]}\nbench: {failed}. All that it said is in {log}.")
     return seconds, done.stdout
 
 

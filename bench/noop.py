@@ -60,7 +60,7 @@ def commands(output: str) -> Counter[str]:
 
 def refuse_changes(output: str) -> None:
     """End the measurement when the converge changed something: then it measured something else."""
-    # The last line of the table that pyinfra closes with: Grand total, hosts, changed, failed, unchanged.
+    # pyinfra ends with a table of operations: hosts, changed, failed, unchanged; its last line is the sum.
     total = re.search(r"Grand total\D+(\d+)\s+(\S+)\s+(\S+)", output)
     if not total or total[2] not in ("-", "0"):
         sys.exit(f"{output[-2000:]}\nbench: this converge was no no-op, so its time says nothing.")
