@@ -37,7 +37,7 @@ class Reconciler:
         self.client = functools.partial(aws.client, settings)
         self.reader = Reader(self.client, settings.account, settings.region)
         self.services = all_services(settings, configuration)
-        self.proxy = Proxy(ports=configuration.ports)
+        self.proxy = Proxy(ports=configuration.ports, region=settings.region)
         self.names = Resolver()
         self.pool = ThreadPoolExecutor(_MOST_AT_ONCE)
         self.busy: dict[str, Future[None]] = {}

@@ -80,7 +80,7 @@ def all_services(settings: Settings, configuration: Configuration) -> dict[str, 
         Service("api", "the AWS API", _api, keep=False),
         Service("metadata", "EC2's metadata service", _metadata),
         Service("dns", "answers Route 53's zones", lambda: _dns(settings)),
-        Service("balancer", "the load balancer", lambda: _balancer(configuration)),
+        Service("balancer", "the load balancer", lambda: _balancer(settings, configuration)),
         Service("reconciler", "lets hosts follow the API", _reconciler, keep=False),
     ]
     return {service.name: service for service in listed}
@@ -111,8 +111,8 @@ def _dns(settings: Settings) -> list[str]:
     return in_namespace(ROUTER, *resolver.command())
 
 
-def _balancer(configuration: Configuration) -> list[str]:
-    proxy = Proxy(ports=configuration.ports)
+def _balancer(settings: Settings, configuration: Configuration) -> list[str]:
+    proxy = Proxy(ports=configuration.ports, region=settings.region)
     proxy.prepare()
     return proxy.command()
 
