@@ -71,7 +71,6 @@ def wait(healthy: bool, seconds: float) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(host: str, command: tuple[str, ...]) -> None:
     """Open a root shell on HOST (app1, an instance id or an address), or run COMMAND there."""
-    preflight.check_user()
     _running()
     member = fleet.find(_settings(), host)
     leader = member.host.leader if member.host else None
@@ -112,6 +111,7 @@ def _settings() -> Settings:
 
 
 def _running() -> Configuration:
+    preflight.check_user()
     try:
         return saved()
     except FileNotFoundError:

@@ -82,14 +82,25 @@ def check_machine(cidr: str) -> None:
                 else "Take that address away; the lab can't use another network for its link.",
                 SEE,
             )
-    for listener in run("ss", "-Hltnp", "sport = :80").splitlines():
-        if listener.split()[3] in ("0.0.0.0:80", "*:80", "[::]:80"):
-            raise CorralError(
-                f"A process of this machine listens on port 80 of every address ({_process(listener)}),"
-                " and the lab's package cache needs that port on an address of its own.",
-                "Stop that process, or let it listen on its own address.",
-                SEE,
-            )
+    if taker := listens_everywhere(run("ss", "-Hltnp", "sport = :80"), 80):
+        raise CorralError(
+            f"A process of this machine listens on port 80 of every address ({taker}),"
+            " and the lab's package cache needs that port on an address of its own.",
+            "Stop that process, or let it listen on its own address.",
+            SEE,
+        )
+
+
+def listens_everywhere(shown: str, port: int) -> str | None:
+    """Which process listens on a port of all addresses; None when none does (pure).
+
+    `shown`: the lines of `ss -Hltnp` (ss(8)), whose fourth field is the local address.
+    """
+    for line in shown.splitlines():
+        if line.split()[3] in (f"0.0.0.0:{port}", f"*:{port}", f"[::]:{port}"):
+            found = re.search(r'users:\(\("([^"]+)",pid=(\d+)', line)
+            return f"{found.group(1)}, pid {found.group(2)}" if found else "unknown"
+    return None
 
 
 def overlap(network: str, routes: Iterable[dict[str, str]], nameservers: Iterable[str]) -> str | None:
@@ -159,8 +170,3 @@ def _check_room() -> None:
                 f"Mount a disk with ext4, xfs or btrfs at {directory}.",
                 SEE,
             )
-
-
-def _process(listener: str) -> str:
-    found = re.search(r'users:\(\("([^"]+)",pid=(\d+)', listener)
-    return f"{found.group(1)}, pid {found.group(2)}" if found else "unknown"

@@ -57,6 +57,18 @@ def test_a_taken_port_gives_a_high_one(monkeypatch):
     assert Configuration("lab", "/image", 443, 80).url("chat.localhost") == "https://chat.localhost/"
 
 
+@pytest.mark.parametrize("local", ["0.0.0.0:80", "*:80", "[::]:80"])
+def test_a_listener_on_every_address_is_found(local):
+    rest = '0.0.0.0:* users:(("nginx",pid=7,fd=3),("nginx",pid=8,fd=3))'
+    assert preflight.listens_everywhere(f"LISTEN 0 511 {local} {rest}\n", 80) == "nginx, pid 7"
+
+
+def test_a_listener_on_its_own_address_is_in_nobodys_way():
+    shown = 'LISTEN 0 250 169.254.77.1:80 0.0.0.0:* users:(("apt-cacher-ng",pid=7,fd=12))\n'
+    assert preflight.listens_everywhere(shown, 80) is None
+    assert preflight.listens_everywhere("", 80) is None
+
+
 def test_can_bind_knows_a_listener():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
