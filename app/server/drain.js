@@ -9,6 +9,9 @@ const SPREAD_MS = 1500; // readers come back one by one
 const SOCKETS_GRACE_MS = 2000; // for readers that do not answer the closing handshake
 const HARD_LIMIT_MS = 8000; // after DRAIN_MS; the process manager's own limit must be later
 const SWEEP_MS = 50;
+// The cluster may be handing us a connection just when we leave, and only a living process can give it back; one that
+// is handed to the dead hangs until its client gives up (seen twice in some thousand connections).
+const LINGER_MS = 500;
 
 /** Marks the answers of a server that is leaving. `watch` is called for each request's response. */
 export function createDrain({ server, readers, config, log }) {
@@ -50,7 +53,8 @@ export function createDrain({ server, readers, config, log }) {
       const late = new Promise((resolve) => {
         timers.push(setTimeout(() => resolve(false), config.drainMs + HARD_LIMIT_MS));
       });
-      const clean = await Promise.race([gone, late]);
+      const lingered = new Promise((resolve) => setTimeout(resolve, Math.min(LINGER_MS, config.drainMs), true));
+      const clean = await Promise.race([Promise.all([gone, lingered]), late]);
       for (const timer of timers) clearTimeout(timer);
       if (!clean) {
         log.warn({ "chat.requests": open.size }, "some requests did not end in time, cutting them off");
