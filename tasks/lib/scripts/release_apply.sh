@@ -8,6 +8,12 @@ umask 022
 cd /
 source=$1 version=$2 sha256=$3
 home=/srv/app
+mkdir -p /run/corral
+exec 9>/run/corral/release.lock
+flock -w 300 9 || {
+    echo "corral: another converge of this host has been changing its release for five minutes; try again when it is done." >&2
+    exit 1
+}
 kept=3 # releases that served, and are here to go back to, beside the current one
 
 as_app() {
