@@ -4,30 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.balancer.model import Balancer, Listener, TargetGroup
-from lab.paths import API_PORT, BALANCER, GATEWAY, ROUTER
-
-# Name under which the balancer's own mount namespace knows the machine's network.
-MACHINE_NAMESPACE = "machine"
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the balancer listens and whom it asks; without namespaces in tests.
-
-    `ports`: a listener's port -> the port of the machine's 127.0.0.1 that leads to it.
-    """
-
-    directory: Path
-    ports: Mapping[int, int]
-    public: str = BALANCER
-    api_listen: str = f"{GATEWAY}:443"
-    api_server: str = f"{GATEWAY}:{API_PORT}"
-    namespaces: bool = True
-
-    def within(self, namespace: str) -> str:
-        """The word that puts a socket into a namespace."""
-        return f" namespace {namespace}" if self.namespaces else ""
+from lab.balancer.frontends import backend, frontend
+from lab.balancer.model import Balancer, TargetGroup
+from lab.balancer.places import Places
+from lab.paths import ROUTER
 
 
 @dataclass(frozen=True)
@@ -38,11 +18,6 @@ class Server:
     address: str
     port: int
     source: str
-
-
-def backend(group: TargetGroup) -> str:
-    """Name of a target group's backend: the end of its ARN, which is unique."""
-    return "-".join(group.arn.split("/")[-2:])
 
 
 def render(
@@ -62,7 +37,7 @@ def render(
     parts = [_top(places), _api(api_certificate, places)]
     for balancer in balancers:
         for listener in balancer.listeners:
-            parts.append(_frontend(balancer, listener, certificates, set(open_ports), places))
+            parts.append(frontend(balancer, listener, certificates, set(open_ports), places))
         used = {listener.target_group for listener in balancer.listeners}
         for group in balancer.target_groups:
             if group.arn in used:
@@ -124,83 +99,6 @@ backend aws-api
     server moto {places.api_server}{places.within(ROUTER)}"""
 
 
-def _frontend(
-    balancer: Balancer,
-    listener: Listener,
-    certificates: Mapping[tuple[str, ...], Path],
-    open_ports: set[int],
-    places: Places,
-) -> str:
-    secure = listener.protocol == "HTTPS"
-    tls = ""
-    if secure:
-        files = " ".join(f"crt {certificates[names]}" for names in listener.domains)
-        tls = f" ssl {files} alpn h2,http/1.1 ssl-min-ver {_least_tls(listener.ssl_policy)}"
-    idle = balancer.attributes.get("idle_timeout.timeout_seconds", "60")
-    lines = [f"frontend {balancer.name}-{listener.port}"]
-    if listener.port in places.ports and listener.port in open_ports:
-        here = f"127.0.0.1:{places.ports[listener.port]}{places.within(MACHINE_NAMESPACE)}"
-        lines.append(f"bind {here}{tls}")
-    lines += [
-        f"bind {places.public}:{listener.port}{tls}",
-        f"timeout client {idle}s",
-        f"timeout http-keep-alive {balancer.attributes.get('client_keep_alive.seconds', '3600')}s",
-    ]
-    if balancer.attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true":
-        lines.append('http-request del-header "[^-A-Za-z0-9]" -m reg')
-    lines += _forwarded(balancer, "https" if secure else "http", listener.port)
-    lines += _action(balancer, listener)
-    return "\n    ".join(lines)
-
-
-def _forwarded(balancer: Balancer, scheme: str, port: int) -> list[str]:
-    """The headers that a load balancer adds (Elastic Load Balancing, "HTTP headers")."""
-    trace = "Root=1-%[date,hex,bytes(8,8),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"
-    lines = [
-        f"http-request set-header X-Forwarded-Proto {scheme}",
-        f"http-request set-header X-Forwarded-Port {port}",
-        f'http-request set-header X-Amzn-Trace-Id "{trace}" unless {{ req.hdr(X-Amzn-Trace-Id) -m found }}',
-    ]
-    mode = balancer.attributes.get("routing.http.xff_header_processing.mode", "append")
-    if mode == "append":
-        known = "{ req.hdr(X-Forwarded-For) -m found }"
-        both = '"%[req.fhdr(X-Forwarded-For)], %[src]"'
-        lines += [
-            f"http-request set-header X-Forwarded-For {both} if {known}",
-            f"http-request set-header X-Forwarded-For %[src] unless {known}",
-        ]
-    elif mode == "remove":
-        lines.append("http-request del-header X-Forwarded-For")
-    return lines
-
-
-def _action(balancer: Balancer, listener: Listener) -> list[str]:
-    action = listener.action
-    if action["Type"] == "redirect":
-        said = action["RedirectConfig"]
-        scheme = {"HTTPS": "https", "HTTP": "http"}.get(said.get("Protocol", ""), listener.protocol.lower())
-        port = said.get("Port", "#{port}").replace("#{port}", str(listener.port))
-        usual = (scheme, port) in {("https", "443"), ("http", "80")}
-        where = said.get("Host", "#{host}") + ("" if usual else f":{port}")
-        query = said.get("Query", "#{query}")
-        url = f"{scheme}://{where}{said.get('Path', '/#{path}')}" + (f"?{query}" if query else "")
-        for word, sample in (
-            ("#{host}", "%[req.hdr(host),field(1,:)]"),
-            ("#{path}", '%[path,regsub(^/,"")]'),
-            ("#{query}", "%[query]"),
-        ):
-            url = url.replace(word, sample)
-        code = said["StatusCode"].removeprefix("HTTP_")
-        return [f"http-request redirect location {url} code {code}"]
-    if action["Type"] == "fixed-response":
-        said = action["FixedResponseConfig"]
-        body = said.get("MessageBody", "").replace('"', r"\"")
-        kind = said.get("ContentType", "text/plain")
-        return [f'http-request return status {said["StatusCode"]} content-type {kind} string "{body}"']
-    group = next(each for each in balancer.target_groups if each.arn == listener.target_group)
-    return [f"default_backend {backend(group)}"]
-
-
 def _backend(balancer: Balancer, group: TargetGroup, servers: Iterable[Server]) -> str:
     idle = balancer.attributes.get("idle_timeout.timeout_seconds", "60")
     # A check names no site: its Host is the target's address (Elastic Load Balancing, "Health checks").
@@ -221,8 +119,3 @@ def _backend(balancer: Balancer, group: TargetGroup, servers: Iterable[Server]) 
         lines.append(f"server {server.name} {server_words(group, server)}")
         lines.append(f"server {server.name}-open {open_words(group, server)}")
     return "\n    ".join(lines)
-
-
-def _least_tls(policy: str) -> str:
-    """The oldest TLS of a security policy; what is older than 1.2 the lab does not speak."""
-    return "TLSv1.3" if policy.startswith("ELBSecurityPolicy-TLS13-1-3-") else "TLSv1.2"

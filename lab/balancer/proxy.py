@@ -1,7 +1,6 @@
 """Keeps HAProxy as the API says: reloads it for listeners and target groups, never for a target."""
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Any
 
 from lab import ca, security_groups
 from lab.balancer import model
-from lab.balancer.config import MACHINE_NAMESPACE, Places, Server, backend, render
-from lab.balancer.health import DRAINING, UNUSED, judge, passed
-from lab.balancer.model import Balancer, TargetGroup
-from lab.balancer.runtime import Row, Runtime
+from lab.balancer.config import Server, render
+from lab.balancer.model import Balancer
+from lab.balancer.places import MACHINE_NAMESPACE, Places
+from lab.balancer.runtime import Runtime
+from lab.balancer.targets import Targets, used_groups, wanted_servers
 from lab.paths import BALANCER_NAMESPACE, CA, MACHINE, ROUTER, STATE, TARGET_HEALTH
 
 API_NAMES = (
@@ -53,18 +53,14 @@ class Proxy:
         self._region = region
         self._config = self.places.directory / "haproxy.cfg"
         self._runtime = Runtime(self.places.directory / "admin.sock")
-        # By (backend, server): when each target was added, those still to pass their first check, and until
-        # when those on their way out may stay.
-        self._added: dict[tuple[str, str], float] = {}
-        self._unproved: set[tuple[str, str]] = set()
-        self._leaving: dict[tuple[str, str], float] = {}
+        self._targets = Targets(self._runtime)
         self._loaded = ""
 
     def prepare(self) -> None:
         """Write a first configuration: the AWS API, and no load balancer yet."""
         self.places.directory.mkdir(parents=True, exist_ok=True)
         (self.places.directory / "servers.state").write_text("1\n", encoding="utf-8")
-        self._write(self._render([], set(), {}))
+        _put(self._config, self._render([], set(), {}))
 
     def command(self) -> list[str]:
         """HAProxy as a process in the foreground, started in the machine's network; SIGUSR2 reloads it."""
@@ -94,114 +90,30 @@ class Proxy:
         there = {each["InstanceId"]: each for each in instances if each["State"]["Name"] == "running"}
         open_ports = self._open_ports(list(groups), list(there.values()))
         shape = self._render(self.balancers, open_ports, {})
+        wanted, groups_used = wanted_servers(self.balancers, there), used_groups(self.balancers)
         if shape != self._loaded:
-            self._reload(open_ports, there, reload)
+            self._reload(open_ports, wanted, reload)
             self._loaded = shape
-        if set(self._groups()) <= self._runtime.backends():
-            self._follow_targets(there)
-        self._tell()
-
-    def _groups(self) -> dict[str, TargetGroup]:
-        """Target groups that a listener forwards to, by backend."""
-        used = {each.target_group for balancer in self.balancers for each in balancer.listeners}
-        every = [group for balancer in self.balancers for group in balancer.target_groups]
-        return {backend(group): group for group in every if group.arn in used}
-
-    def _wanted(self, there: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Server]:
-        """Servers as they are to be, by (backend, server)."""
-        wanted = {}
-        for name, group in self._groups().items():
-            for target in group.targets:
-                instance = there.get(target.id, {})
-                address = instance.get("PrivateIpAddress") or (target.id if "." in target.id else None)
-                if address is None:
-                    continue  # Stopped or gone; the API says so itself.
-                zones = next(iter(self.balancers)).zones
-                zone = instance.get("Placement", {}).get("AvailabilityZone", "")
-                # A balancer that is not in a target's zone reaches it from another one.
-                source = zones.get(zone) or zones[min(zones)]
-                wanted[name, target.id] = Server(target.id, address, target.port, source)
-        return wanted
+        # Until the reload is done the old process answers, which does not know them.
+        if set(groups_used) <= self._runtime.backends():
+            self._targets.follow(wanted, groups_used)
+        health = json.dumps(self._targets.health(self.balancers), indent=1, sort_keys=True)
+        if not self._health_file.exists() or self._health_file.read_text(encoding="utf-8") != health:
+            _put(self._health_file, health)
 
     def _reload(
-        self, open_ports: set[int], there: Mapping[str, Mapping[str, Any]], reload: Callable[[], None]
+        self, open_ports: set[int], wanted: Mapping[tuple[str, str], Server], reload: Callable[[], None]
     ) -> None:
         servers: dict[str, list[Server]] = {}
-        present = self._rows()
-        for (name, _), server in self._wanted(there).items():
-            if (name, server.name) in present:
-                servers.setdefault(name, []).append(server)
+        present = self._targets.rows()
+        for key, server in wanted.items():
+            if key in present:
+                servers.setdefault(key[0], []).append(server)
         # What each server's health is outlives the reload.
         known = self._runtime.ask("show servers state")
-        (self.places.directory / "servers.state").write_text(f"{known}\n", encoding="utf-8")
-        self._write(self._render(self.balancers, open_ports, servers))
+        _put(self.places.directory / "servers.state", f"{known}\n")
+        _put(self._config, self._render(self.balancers, open_ports, servers))
         reload()
-
-    def _follow_targets(self, there: Mapping[str, Mapping[str, Any]]) -> None:
-        wanted, rows, groups, now = self._wanted(there), self._rows(), self._groups(), time.monotonic()
-        for key, server in wanted.items():
-            row = rows.get(key)
-            if row and row.address != f"{server.address}:{server.port}":
-                # Another address under the same name: the old one goes at once.
-                self._runtime.remove(*key)
-                row = None
-            if row is None:
-                self._runtime.add(key[0], groups[key[0]], server)
-                self._added[key] = now
-                self._unproved.add(key)
-            elif key in self._leaving:
-                del self._leaving[key]
-                self._runtime.ready(*key)
-            if row and key in self._unproved and passed(row) and row.status.startswith("DOWN"):
-                # A new target is in after one good check; one that failed needs as many as the group says
-                # (Elastic Load Balancing, "Health checks for your target groups").
-                self._runtime.up(*key)
-                self._unproved.discard(key)
-        for key in rows:
-            if key in wanted or key[0] not in groups:
-                continue
-            if key not in self._leaving:
-                self._leaving[key] = now + groups[key[0]].drain
-                self._runtime.drain(*key)
-            elif (self._open(key) == 0 or now > self._leaving[key]) and self._runtime.remove(*key):
-                for memory in (self._leaving, self._added):
-                    memory.pop(key, None)
-                self._unproved.discard(key)
-
-    def _open(self, key: tuple[str, str]) -> int:
-        """How many requests and websockets a target still has."""
-        names = {key[1], f"{key[1]}-open"}
-        rows = self._runtime.rows()
-        return sum(row.sessions for row in rows if row.backend == key[0] and row.name in names)
-
-    def _tell(self) -> None:
-        """Write the health of all targets, when it is another than before."""
-        rows, now = self._rows(), time.monotonic()
-        found: dict[str, dict[str, dict[str, str]]] = {}
-        used = self._groups()
-        for balancer in self.balancers:
-            for group in balancer.target_groups:
-                name, health = backend(group), {}
-                for target in group.targets if name not in used else ():
-                    health[target.id] = UNUSED.words()
-                for key, row in rows.items():
-                    if key[0] != name:
-                        continue
-                    if key in self._leaving:
-                        health[key[1]] = DRAINING.words()
-                    elif key[1] in {target.id for target in group.targets}:
-                        initial = group.unhealthy * group.interval if key in self._unproved else 0.0
-                        health[key[1]] = judge(row, now - self._added.get(key, 0.0), initial).words()
-                found[group.arn] = health
-        text = json.dumps(found, indent=1, sort_keys=True)
-        if not self._health_file.exists() or self._health_file.read_text(encoding="utf-8") != text:
-            beside = self._health_file.with_suffix(".new")
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(self._health_file)
-
-    def _rows(self) -> dict[tuple[str, str], Row]:
-        rows = self._runtime.rows()
-        return {(row.backend, row.name): row for row in rows if not row.name.endswith("-open")}
 
     def _open_ports(self, groups: list[Mapping[str, Any]], instances: list[Mapping[str, Any]]) -> set[int]:
         """Listeners' ports that the balancer's groups open to the machine, which stands for the world."""
@@ -233,7 +145,9 @@ class Proxy:
         ]
         return render(plain, certificates, api_certificate, sorted(open_ports), servers, self.places)
 
-    def _write(self, text: str) -> None:
-        beside = self._config.with_suffix(".new")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(self._config)
+
+def _put(path: Path, text: str) -> None:
+    """Write beside and move into place, for whoever reads at the same moment."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

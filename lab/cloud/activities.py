@@ -8,6 +8,8 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 
+from lab.cloud import revision
+
 # Newest first; no more than anyone reads.
 _HISTORY: dict[str, deque[dict[str, Any]]] = defaultdict(lambda: deque(maxlen=100))
 
@@ -38,6 +40,7 @@ def failed(group: Any, reason: str) -> None:
 
 
 def _add(group: Any, description: str, cause: str, status: str, message: str = "") -> None:
+    revision.changed()
     now = utcnow()
     _HISTORY[group.name].appendleft(
         {

@@ -22,7 +22,7 @@ from moto.s3.exceptions import (
 from moto.s3.models import s3_backends
 from moto.sts.models import AssumedRole, STSBackend, sts_backends
 
-from lab.cloud import policies, requests
+from lab.cloud import policies, requests, revision
 
 _call_action = BaseResponse.call_action
 _assume_role = STSBackend.assume_role
@@ -65,7 +65,11 @@ def _checked_call(self: Any) -> Any:
         status, headers, body = self.serialized(ActionResult(error))
         headers["status"] = status
         return status, headers, body
-    return _call_action(self)
+    try:
+        return _call_action(self)
+    finally:
+        # After it was done: who looks at the new number finds the change.
+        revision.called(action)
 
 
 def _check_s3(self: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:

@@ -5,7 +5,7 @@ import time
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance
 
-from lab.cloud import state
+from lab.cloud import revision, state
 
 # Seconds that a terminated instance stays in DescribeInstances. On AWS it is about an hour (EC2, "Terminate
 # instances"); long enough here for whoever asks what became of it.
@@ -31,6 +31,7 @@ def tick() -> None:
                     if now - _gone_since.setdefault(instance.id, now) > REMEMBERED:
                         reservation.instances.remove(instance)
                         del _gone_since[instance.id]
+                        revision.changed()
                 if not reservation.instances:
                     backend.reservations.pop(reservation.id, None)
 

@@ -12,7 +12,7 @@ from moto.autoscaling import models
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.elbv2.exceptions import InvalidTargetError, TargetGroupNotFoundError
 
-from lab.cloud import activities, state
+from lab.cloud import activities, revision, state
 from lab.cloud.launch import launch
 
 Group = FakeAutoScalingGroup
@@ -123,6 +123,7 @@ def retire(group: Group, member: InstanceState, cause: str) -> None:
 
 def _end(group: Group, member: InstanceState) -> None:
     group.instance_states.remove(member)
+    revision.changed()
     if member.instance.state != "terminated":
         group.ec2_backend.terminate_instances([member.instance_id])
     group.autoscaling_backend.elbv2_backend.notify_terminate_instances([member.instance_id])

@@ -7,7 +7,17 @@ import time
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from lab.cloud import autoscaling, clients, credentials, images, instances, members, s3, target_health
+from lab.cloud import (
+    autoscaling,
+    clients,
+    credentials,
+    images,
+    instances,
+    members,
+    revision,
+    s3,
+    target_health,
+)
 from lab.cloud.cloudformation import api as cloudformation
 
 EXTENSIONS = (autoscaling, cloudformation, credentials, images, instances, s3, target_health)
@@ -20,7 +30,7 @@ def serve(host: str, port: int) -> None:
     os.environ["MOTO_PORT"] = str(port)
     for extension in EXTENSIONS:
         extension.install()
-    application = DomainDispatcherApplication(create_backend_app)
+    application = revision.answer(DomainDispatcherApplication(create_backend_app))
     server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
     clients.listen_at(f"http://{host}:{server.port}")
     threading.Thread(target=_clock, name="clock", daemon=True).start()

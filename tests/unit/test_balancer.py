@@ -18,9 +18,11 @@ import pytest
 from corral.errors import CorralError
 from lab import ca
 from lab.balancer import Proxy
-from lab.balancer.config import Places, Server, backend, render
+from lab.balancer.config import Server, render
+from lab.balancer.frontends import backend
 from lab.balancer.health import judge
 from lab.balancer.model import Balancer, Listener, Target, TargetGroup
+from lab.balancer.places import Places
 from lab.balancer.runtime import Row
 from tests.unit.lab_cloud import cloud, free_port, wait_for  # noqa: F401
 

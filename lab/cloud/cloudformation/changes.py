@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lab.cloud.cloudformation.intrinsics import references
 from lab.cloud.cloudformation.resources import Refused, kind_of
 from lab.cloud.cloudformation.resources.base import Kind
 from lab.cloud.cloudformation.stack import FAILURES, Resource, Stack
@@ -52,7 +51,7 @@ def update(stack: Stack, template: Template, tags: dict[str, str]) -> None:
         stack.say("UPDATE_ROLLBACK_COMPLETE")
         return
     stack.say("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
-    gone = [name for name in stack.resources if name not in _present(stack, template)]
+    gone = [name for name in stack.resources if name not in present(stack, template)]
     for name in reversed(gone):
         replaced.append((name, stack.resources.pop(name)))
     for name, resource in replaced:
@@ -68,43 +67,6 @@ def update(stack: Stack, template: Template, tags: dict[str, str]) -> None:
 def delete(stack: Stack) -> None:
     """Delete all resources but those whose policy keeps them."""
     _remove_all(stack, "DELETE", kept=KEPT)
-
-
-def proposal(stack: Stack, template: Template, tags: dict[str, str]) -> list[dict[str, Any]]:
-    """What `update` would do, as a change set's Changes; changes nothing. Raises Refused, TemplateError."""
-    evaluator = stack.evaluator(template)
-    changes: list[dict[str, Any]] = []
-    # Resources of which Ref or an attribute will be another, which is known only when they are there.
-    moving: set[str] = set()
-    shown = Stack(stack.name, stack.account, stack.region, template, tags)
-    for logical in template.order():
-        said = template.resources[logical]
-        present = stack.resources.get(logical)
-        if present is None:
-            if "Condition" not in said or evaluator.holds(said["Condition"]):
-                changes.append(_change("Add", logical, said["Type"]))
-                moving.add(logical)
-            continue
-        kind = kind_of(said["Type"])
-        if moving & set(references(said.get("Properties", {}))):
-            changes.append(_change("Modify", logical, kind.type, present.physical))
-            continue
-        given = shown.wanted(template, evaluator, logical)
-        if given is None:
-            continue
-        given = stack.named(logical, given, present)
-        if given != present.given:
-            replaces = bool(_differing(given, present.given) & kind.replaced_by)
-            changes.append(_change("Modify", logical, kind.type, present.physical, replaces))
-            if replaces or kind.versioned:
-                moving.add(logical)
-    kept = _present(stack, template)
-    changes += [
-        _change("Remove", name, old.type, old.physical)
-        for name, old in stack.resources.items()
-        if name not in kept
-    ]
-    return changes
 
 
 def _bring(stack: Stack, template: Template, undo: list[Undo]) -> list[tuple[str, Resource]]:
@@ -125,7 +87,7 @@ def _bring(stack: Stack, template: Template, undo: list[Undo]) -> list[tuple[str
             stack.say("UPDATE_FAILED" if present else "CREATE_FAILED", str(error), logical, "", said["Type"])
             raise Refused(str(error)) from error
         given = stack.named(logical, given, present)
-        if present is None or _differing(given, present.given) & kind.replaced_by:
+        if present is None or differing(given, present.given) & kind.replaced_by:
             _make(stack, logical, kind, given, said, undo, present)
             if present:
                 replaced.append((logical, present))
@@ -197,7 +159,8 @@ def _remove_all(stack: Stack, verb: str, kept: set[str]) -> None:
         stack.say(f"{verb}_COMPLETE")
 
 
-def _present(stack: Stack, template: Template) -> set[str]:
+def present(stack: Stack, template: Template) -> set[str]:
+    """Logical ids of the resources that a template wants, by its conditions."""
     evaluator = stack.evaluator(template)
     return {
         name
@@ -206,16 +169,6 @@ def _present(stack: Stack, template: Template) -> set[str]:
     }
 
 
-def _differing(given: dict[str, Any], before: dict[str, Any]) -> set[str]:
+def differing(given: dict[str, Any], before: dict[str, Any]) -> set[str]:
+    """Properties that are others than they were."""
     return {key for key in {*given, *before} if given.get(key) != before.get(key)}
-
-
-def _change(
-    action: str, logical: str, kind: str, physical: str = "", replaces: bool = False
-) -> dict[str, Any]:
-    about: dict[str, Any] = {"Action": action, "LogicalResourceId": logical, "ResourceType": kind}
-    if physical:
-        about["PhysicalResourceId"] = physical
-    if action == "Modify":
-        about["Replacement"] = str(replaces)
-    return {"Type": "Resource", "ResourceChange": about}
