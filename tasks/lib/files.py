@@ -11,8 +11,9 @@
         restarts=["nginx.service"],
     )
 
-`check` is a shell command that sees the new files at their real paths before anybody else does; docs/tasks.md
-says how.
+`check` is a shell command that sees the new files at their real paths before anybody else does. It runs in a
+mount namespace of its own, in which an overlay shows each folder of the set with the new files in it, and
+read-only (scripts/files_apply.sh).
 """
 
 import base64

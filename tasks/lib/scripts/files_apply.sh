@@ -54,12 +54,14 @@ mirror() {
     while [ -n "$rest" ]; do
         part=$part${rest%%/*}
         rest=${rest#*/}
-        [ -d "$stage/tree$part" ] || mkdir "$stage/tree$part"
-        if [ -d "$part/" ]; then
-            [ "$user" != 0 ] || chown --reference="$part/" "$stage/tree$part/"
-            chmod --reference="$part/" "$stage/tree$part/"
-        else
-            chmod 755 "$stage/tree$part/"
+        if [ ! -d "$stage/tree$part" ]; then
+            mkdir "$stage/tree$part"
+            if [ -d "$part/" ]; then
+                [ "$user" != 0 ] || chown --reference="$part/" "$stage/tree$part/"
+                chmod --reference="$part/" "$stage/tree$part/"
+            else
+                chmod 755 "$stage/tree$part/"
+            fi
         fi
         part=$part/
     done

@@ -81,7 +81,7 @@ while [ $# -gt 0 ]; do
             act=reload-or-restart
         elif [ "$running" = yes ] && ! [ "$was" = active ]; then
             act=start
-        elif [ -n "$intact" ] && ! sh -c "$intact" >/dev/null 2>&1 </dev/null; then
+        elif [ -n "$intact" ] && ! sh -c "$intact" >/dev/null 2>&1 </dev/null 9>&-; then
             act=reload-or-restart
         fi
         # What nobody wants to run is not started by a restart that is due.
@@ -91,7 +91,7 @@ while [ $# -gt 0 ]; do
             systemctl "$act" -- "$unit" || give_up "$unit" "$unit did not $act."
             sleep 0.3 # a process that dies at once is active for a moment
             deadline=$(($(date +%s) + seconds))
-            until settled "$unit" && timeout "$((seconds < 10 ? seconds : 10))" sh -c "${health:-:}" >"$run/health" 2>&1 </dev/null; do
+            until settled "$unit" && timeout "$((seconds < 10 ? seconds : 10))" sh -c "${health:-:}" >"$run/health" 2>&1 </dev/null 9>&-; do
                 state=$(property "$unit" ActiveState)
                 [ "$state" != failed ] || give_up "$unit" "$unit failed after its $act."
                 [ "$(date +%s)" -lt "$deadline" ] ||
