@@ -1,10 +1,13 @@
 """The machines that Vagrant runs, as pyinfra wants hosts: where each is, and how it differs from AWS."""
 
+import platform
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import paramiko
 
+from corral import runtimes
 from corral.errors import CorralError
 from corral.settings import ROOT, Settings
 
@@ -21,9 +24,11 @@ Machine = tuple[str, dict[str, Any]]
 def machines(settings: Settings) -> dict[str, list[Machine]]:
     """The running machines by role, as (name, data). Raises CorralError when there are none."""
     found: dict[str, list[Machine]] = {}
+    own = {"app": _archives, "db": dict}
     for name, ssh in parse(_ssh_config()).items():
         role = name.rstrip("0123456789")
-        found.setdefault(role, []).append((name, {**_ssh_data(ssh), **_data(settings, name, role)}))
+        data = {**_ssh_data(ssh), **_data(settings, name, role), **own[role]()}
+        found.setdefault(role, []).append((name, data))
     if not found:
         raise CorralError("No machine of the Vagrantfile is up.", "Start them: vagrant up", SEE)
     return found
@@ -59,6 +64,19 @@ def _ssh_data(ssh: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _archives() -> dict[str, str]:
+    """Folders of this machine with what hosts on AWS fetch from S3: the newest release, Node and PM2."""
+    kept = ROOT / ".corral"
+    built = [path.parent for path in kept.glob("releases/*/manifest.json")]
+    if not built:
+        problem = "No release of the application is built, which the app servers could run."
+        raise CorralError(problem, "Build one: .venv/bin/corral release build", SEE)
+    arch = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x64")
+    runtimes.archives(ROOT / "files" / "process_manager", kept / "runtimes", arch)
+    newest = max(built, key=lambda path: Path(path, "manifest.json").stat().st_mtime)
+    return {"release_directory": str(newest), "runtimes_directory": str(kept / "runtimes")}
+
+
 def _data(settings: Settings, name: str, role: str) -> dict[str, Any]:
     """What the roles' group data says of AWS, as it is here: one flat network, no zones, no names."""
     database = {"name": settings.db.database, "user": settings.db.user}
@@ -72,6 +90,10 @@ def _data(settings: Settings, name: str, role: str) -> dict[str, Any]:
         "zone": "vagrant",
         "group": "vagrant",
         "private_zone_id": "",
+        # Browsers ask for the machine by its address.
+        "domain": ADDRESSES[name],
+        # Nobody but this machine reaches these, and there is no store of secrets here.
+        "database_password_command": "echo for-machines-of-a-developer-only",
         "environment": "vagrant",
         "vpc_cidr": NETWORK,
         "balancer_cidrs": [NETWORK],

@@ -51,15 +51,32 @@ def test_the_vagrantfile_and_the_inventory_name_the_same_machines():
 
 def test_machines_come_by_role_with_what_differs_from_aws(monkeypatch):
     monkeypatch.setattr(vagrant, "_ssh_config", lambda: SSH_CONFIG)
+    monkeypatch.setattr(vagrant, "_archives", lambda: {"release_directory": "/built/1.0"})
     machines = vagrant.machines(load("branch"))
     ((name, app),) = machines["app"]
     ((_, db),) = machines["db"]
     assert name == "app1"
     assert (app["ssh_hostname"], app["ssh_port"], app["ssh_user"]) == ("127.0.0.1", 2200, "vagrant")
     assert db["ssh_key"] == "/home/me/corral/.vagrant/machines/db/virtualbox/private_key"
-    assert app["private_address"] == "192.168.56.11"
+    assert app["private_address"] == app["domain"] == "192.168.56.11"
+    assert app["release_directory"] == "/built/1.0"
+    assert "release_directory" not in db
+    assert app["database_password_command"] == db["database_password_command"]
     assert app["database"] == {"name": "chat", "user": "chat", "host": "192.168.56.10", "port": 5432}
     assert db["database"] == {"name": "chat", "user": "chat", "version": 17}
+
+
+def test_the_newest_release_built_here_is_sent(monkeypatch, tmp_path):
+    monkeypatch.setattr(vagrant, "ROOT", tmp_path)
+    monkeypatch.setattr(vagrant.runtimes, "archives", lambda *_: {})
+    with pytest.raises(CorralError, match="corral release build"):
+        vagrant._archives()
+    for age, version in enumerate(["newest", "old", "older"]):
+        directory = tmp_path / ".corral/releases" / version
+        directory.mkdir(parents=True)
+        (directory / "manifest.json").touch()
+        os.utime(directory / "manifest.json", (1000 - age, 1000 - age))
+    assert vagrant._archives()["release_directory"].endswith("/.corral/releases/newest")
 
 
 def test_no_machine_is_a_sentence(monkeypatch):
