@@ -43,7 +43,7 @@ def test_the_whole_firewall(host, role):
 
 LISTENERS = {
     "app": {"0.0.0.0:22", "[::]:22", "0.0.0.0:80", "0.0.0.0:81", "127.0.0.1:3000"},
-    "db": {"0.0.0.0:22", "[::]:22", "{address}:5432", "127.0.0.1:5432"},
+    "db": {"0.0.0.0:22", "[::]:22", "{address}:5432"},
 }
 
 
@@ -107,9 +107,9 @@ def test_the_runtimes_are_the_pinned_ones(app, root):
     assert app.check_output(f"readlink -f /proc/{pid}/exe").startswith(
         f"/opt/corral/runtimes/node-{pinned['node']['version']}"
     )
-    assert app.file(
-        f"/opt/corral/runtimes/pm2-{pinned['pm2']['version']}/node_modules/pm2/package.json"
-    ).exists
+    assert app.file("/opt/corral/runtimes/pm2").linked_to.startswith(
+        f"/opt/corral/runtimes/pm2-{pinned['pm2']['version']}-{pinned['pm2']['x64'][:8]}"
+    )
 
 
 def test_as_many_processes_serve_as_the_settings_say(fleet, app):
