@@ -1,0 +1,66 @@
+"""When a host changes its release, and when it has nothing to do."""
+
+import pytest
+
+from tasks.lib.archives import Archive, Links
+from tasks.lib.releases import Release, differs
+
+SERVES = """wanted 2.0
+sha256 aa
+current 2.0
+serving 2.0
+settings same
+answers 2.0
+"""
+
+
+def state(text):
+    return Release().process(text.splitlines())
+
+
+def test_what_serves_as_it_should_is_left_alone():
+    assert not differs(state(SERVES))
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("wanted 2.0", "wanted 3.0"),
+        ("current 2.0", "current 1.0"),
+        ("current 2.0\n", ""),
+        ("serving 2.0", "serving 1.0"),
+        ("serving 2.0\n", ""),
+        ("settings same\n", ""),
+        ("answers 2.0", "answers 1.0"),
+        ("answers 2.0", "answers null"),
+        ("answers 2.0\n", ""),
+    ],
+)
+def test_anything_else_is_a_difference(line, instead):
+    assert line in SERVES
+    assert differs(state(SERVES.replace(line, instead)))
+
+
+def test_a_host_that_was_never_converged_is_a_difference():
+    assert differs(Release.default())
+
+
+def test_a_problem_keeps_its_words():
+    assert state("problem corral: s3://b/k: HTTP 403. See docs/secrets.md.") == {
+        "problem": "corral: s3://b/k: HTTP 403. See docs/secrets.md."
+    }
+
+
+def test_an_archive_is_named_by_version_machine_and_content():
+    node = Archive("node", "24.21.0", {"x64": "6e85d0fd47b8", "arm64": "16ec7a71b7c3"})
+    assert node.file("arm64") == "node-24.21.0-linux-arm64.tar.zst"
+    assert node.folder("arm64") == "node-24.21.0-16ec7a71"
+
+
+def test_links_are_read_by_name():
+    fact = Links()
+    fact.command("/opt/corral/runtimes", ("node", "pm2"))
+    assert fact.process(["aarch64", "node-24.21.0-16ec7a71", ""]) == {
+        "architecture": "arm64",
+        "links": {"node": "node-24.21.0-16ec7a71", "pm2": ""},
+    }
