@@ -51,7 +51,7 @@ def update(stack: Stack, template: Template, tags: dict[str, str]) -> None:
         stack.say("UPDATE_ROLLBACK_COMPLETE")
         return
     stack.say("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
-    gone = [name for name in stack.resources if name not in present(stack, template)]
+    gone = [name for name in stack.resources if name not in wanted_names(stack, template)]
     for name in reversed(gone):
         replaced.append((name, stack.resources.pop(name)))
     for name, resource in replaced:
@@ -159,7 +159,7 @@ def _remove_all(stack: Stack, verb: str, kept: set[str]) -> None:
         stack.say(f"{verb}_COMPLETE")
 
 
-def present(stack: Stack, template: Template) -> set[str]:
+def wanted_names(stack: Stack, template: Template) -> set[str]:
     """Logical ids of the resources that a template wants, by its conditions."""
     evaluator = stack.evaluator(template)
     return {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.cloud.cloudformation.changes import differing
+from lab.cloud.cloudformation.changes import differing, wanted_names
 from lab.cloud.cloudformation.intrinsics import references
 from lab.cloud.cloudformation.resources import kind_of
 from lab.cloud.cloudformation.stack import Stack
@@ -37,7 +37,7 @@ def proposal(stack: Stack, template: Template, tags: dict[str, str]) -> list[dic
             changes.append(_change("Modify", logical, kind.type, present.physical, replaces))
             if replaces or kind.versioned:
                 moving.add(logical)
-    kept = present(stack, template)
+    kept = wanted_names(stack, template)
     changes += [
         _change("Remove", name, old.type, old.physical)
         for name, old in stack.resources.items()
