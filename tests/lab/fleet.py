@@ -44,8 +44,17 @@ class Converge:
     """The outcome of one run of pyinfra, from its `--json`."""
 
     plan: list[dict]
-    totals: dict
     operations: list[dict]
+
+    @property
+    def hosts(self):
+        """Addresses of all hosts that the run spoke to and that did not fail."""
+        return {host for op in self.operations for kind in ("success", "no_change") for host in op[kind]}
+
+    @property
+    def failed(self):
+        """Names of the operations that failed, each with its hosts."""
+        return {op["name"]: op["error"] for op in self.operations if op["error"]}
 
     @property
     def changed(self):
@@ -88,8 +97,7 @@ class Fleet:
         if not check:
             return done
         result = json.loads(done.stdout)
-        results = result["results"] or {"totals": {}, "operations": []}
-        return Converge(result["plan"], results["totals"], results["operations"])
+        return Converge(result["plan"], (result["results"] or {"operations": []})["operations"])
 
     def host(self, member):
         """A testinfra host, over SSH, as root."""

@@ -8,8 +8,8 @@ from tests.lab.fleet import run
 def test_the_second_converge_changes_nothing(fleet):
     again = fleet.converge()
     assert again.changed == {}
-    assert again.totals["hosts"] == 3
-    assert again.totals["error"] == 0
+    assert again.hosts == {member.private_address for member in fleet.members()}
+    assert again.failed == {}
 
 
 def test_a_dry_run_predicts_nothing_on_a_converged_fleet(fleet):
@@ -42,8 +42,10 @@ def test_drift_is_shown_by_a_dry_run_and_repaired_by_the_next(fleet, damage):
 
 
 def test_limit_takes_a_role_and_a_single_address(fleet):
-    assert fleet.converge("--limit", "app").totals["hosts"] == 2
-    assert fleet.converge("--limit", fleet.members("db")[0].private_address).totals["hosts"] == 1
+    apps = {member.private_address for member in fleet.members("app")}
+    assert fleet.converge("--limit", "app").hosts == apps
+    database = fleet.members("db")[0].private_address
+    assert fleet.converge("--limit", database).hosts == {database}
 
 
 def test_a_limit_that_names_nobody_is_an_error(fleet):
