@@ -7,6 +7,7 @@ The Debian packages that the machine has by then stay installed.
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -63,7 +64,8 @@ def restore_cache() -> None:
 def steps(title: str, output: str) -> None:
     """Print when each step of `make up` began, in seconds since its start."""
     print(f"\nmake up {title}: its steps")
-    print("\n".join(f"  {line}" for line in output.splitlines() if line.startswith(("[", "\033[1m[", "=="))))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    print("\n".join(f"  {line}" for line in plain.splitlines() if line.startswith(("[", "=="))))
 
 
 if __name__ == "__main__":
