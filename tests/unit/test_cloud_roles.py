@@ -1,0 +1,259 @@
+"""Who may do what in the lab's API: the operator everything, a role what its policies say."""
+
+import json
+import threading
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from corral.settings import load
+from corral.stack import render
+from lab.cloud import policies
+from tests.unit.lab_cloud import cloud, wait_for  # noqa: F401
+
+BUCKET = "chat-lab-releases-123456789012"
+
+
+class Account:
+    """The lab's stack with something in it, and its roles."""
+
+    def __init__(self, api):
+        self.api = api
+        stacks = api.client("cloudformation")
+        stacks.create_stack(StackName="chat-lab", TemplateBody=render(load("lab")))
+        wait_for(
+            lambda: (
+                stacks.describe_stacks(StackName="chat-lab")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+            )
+        )
+        self.s3, self.ssm = api.client("s3"), api.client("ssm")
+        for key in ("releases/app/1/manifest.json", "environments/lab/app/current.json", "private/x"):
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=b"content")
+        for name in ("app/database-password", "db/other", "elsewhere"):
+            self.ssm.put_parameter(Name=f"/corral/lab/{name}", Value="secret", Type="SecureString")
+        zones = api.client("route53").list_hosted_zones()["HostedZones"]
+        self.zones = {zone["Name"]: zone["Id"].rpartition("/")[2] for zone in zones}
+
+    def credentials(self, role, **more):
+        return self.api.client("sts").assume_role(
+            RoleArn=f"arn:aws:iam::123456789012:role/chat-lab-{role}", RoleSessionName="i-0123", **more
+        )["Credentials"]
+
+    def as_role(self, service, role, **changed):
+        keys = self.credentials(role)
+        words = {
+            "aws_access_key_id": keys["AccessKeyId"],
+            "aws_secret_access_key": keys["SecretAccessKey"],
+            "aws_session_token": keys["SessionToken"],
+        } | changed
+        return self.through_tls(service, words)
+
+    def through_tls(self, service, words):
+        """A client whose requests look as if they came by the lab's TLS endpoint, as hosts' do."""
+        client = boto3.client(
+            service,
+            region_name="eu-west-1",
+            endpoint_url=self.api.endpoint,
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
+            **words,
+        )
+
+        def mark(request, **_):
+            request.headers["X-Forwarded-Proto"] = "https"
+
+        client.meta.events.register("before-send.*.*", mark)
+        return client
+
+
+@pytest.fixture(scope="module")
+def account(cloud):  # noqa: F811
+    return Account(cloud)
+
+
+def refused(code):
+    return pytest.raises(ClientError, match=code)
+
+
+def test_an_app_server_reads_what_it_needs_and_nothing_else(account):
+    s3 = account.as_role("s3", "app")
+    for key in ("releases/app/1/manifest.json", "environments/lab/app/current.json"):
+        assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"content"
+    with refused("AccessDenied|403"):
+        s3.get_object(Bucket=BUCKET, Key="private/x")
+    with refused("AccessDenied|403"):
+        s3.put_object(Bucket=BUCKET, Key="releases/app/1/manifest.json", Body=b"evil")
+    with refused("AccessDenied|403"):
+        s3.list_objects_v2(Bucket=BUCKET)
+    with refused("AccessDenied|403"):
+        s3.get_object(Bucket=BUCKET, Key="releases/app/2/missing.json")
+
+    ssm = account.as_role("ssm", "app")
+    found = ssm.get_parameter(Name="/corral/lab/app/database-password", WithDecryption=True)
+    assert found["Parameter"]["Value"] == "secret"
+    for name in ("/corral/lab/db/other", "/corral/lab/elsewhere"):
+        with refused("AccessDeniedException"):
+            ssm.get_parameter(Name=name, WithDecryption=True)
+    with refused("AccessDeniedException"):
+        ssm.put_parameter(Name="/corral/lab/app/database-password", Value="x", Overwrite=True)
+    with refused("UnauthorizedOperation"):
+        account.as_role("ec2", "app").describe_instances()
+    with refused("AccessDenied"):
+        account.as_role("autoscaling", "app").set_desired_capacity(
+            AutoScalingGroupName="chat-lab-app", DesiredCapacity=6
+        )
+    arn = account.as_role("sts", "app").get_caller_identity()["Arn"]
+    assert arn == "arn:aws:sts::123456789012:assumed-role/chat-lab-app/i-0123"
+
+
+def test_the_database_server_names_itself_and_nobody_else(account):
+    route53 = account.as_role("route53", "db")
+
+    def change(name, kind="A", action="UPSERT", zone="lab.internal."):
+        value = {"A": "10.42.16.9", "CNAME": "elsewhere.example"}[kind]
+        record = {"Name": name, "Type": kind, "TTL": 10, "ResourceRecords": [{"Value": value}]}
+        batch = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+        route53.change_resource_record_sets(HostedZoneId=account.zones[zone], ChangeBatch=batch)
+
+    change("db.lab.internal")
+    change("DB.lab.internal.")
+    for words in (
+        {"name": "app.lab.internal"},
+        {"name": "db.lab.internal", "kind": "CNAME"},
+        {"name": "db.lab.internal", "action": "DELETE"},
+        {"name": "chat.localhost", "zone": "chat.localhost."},
+    ):
+        with refused("AccessDenied"):
+            change(**words)
+    with refused("AccessDenied"):
+        account.as_role("route53", "app").list_hosted_zones()
+
+
+def test_only_credentials_that_were_given_out_are_good(account):
+    with refused("InvalidClientTokenId|InvalidAccessKeyId"):
+        account.as_role("ssm", "app", aws_access_key_id="ASIA0000000000000000").get_parameter(Name="x")
+    with refused("InvalidClientTokenId"):
+        account.as_role("ssm", "app", aws_session_token="another").get_parameter(Name="x")
+    with refused("SignatureDoesNotMatch"):
+        account.as_role("ssm", "app", aws_secret_access_key="guessed").get_parameter(Name="x")
+    with refused("SignatureDoesNotMatch|403"):
+        account.as_role("s3", "app", aws_secret_access_key="guessed").get_object(
+            Bucket=BUCKET, Key="releases/app/1/manifest.json"
+        )
+    # The operator's worthless keys are none of a host's.
+    operator = {"aws_access_key_id": "lab", "aws_secret_access_key": "worth-nothing"}
+    with refused("InvalidClientTokenId"):
+        account.through_tls("ssm", operator).get_parameter(Name="/corral/lab/app/database-password")
+    assert account.ssm.get_parameter(Name="/corral/lab/app/database-password")["Parameter"]
+
+
+def test_a_role_that_does_not_trust_ec2_is_none_of_an_instances(account):
+    iam, sts = account.api.client("iam"), account.api.client("sts")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam.create_role(RoleName="other", AssumeRolePolicyDocument=document)
+    with refused("AccessDenied"):
+        sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/other", RoleSessionName="i-0123")
+    with refused("there is no such role"):
+        sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/missing", RoleSessionName="i-0123")
+
+
+def test_credentials_end(account):
+    keys = account.credentials("app", DurationSeconds=900)
+    left = (keys["Expiration"] - keys["Expiration"].now(keys["Expiration"].tzinfo)).total_seconds()
+    assert 800 < left <= 900
+
+
+def test_of_many_writers_who_all_write_only_if_nothing_is_there_one_wins(account):
+    wins = []
+
+    def write(number):
+        try:
+            account.s3.put_object(Bucket=BUCKET, Key="once", Body=str(number).encode(), IfNoneMatch="*")
+            wins.append(number)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "PreconditionFailed"
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(wins) == 1
+    assert account.s3.get_object(Bucket=BUCKET, Key="once")["Body"].read() == str(wins[0]).encode()
+
+
+def statement(effect="Allow", action="s3:GetObject", resource="arn:aws:s3:::b/*", **condition):
+    made = {"Effect": effect, "Action": action, "Resource": resource}
+    return [{"Statement": [made | ({"Condition": condition} if condition else {})]}]
+
+
+@pytest.mark.parametrize(
+    ("documents", "action", "resource", "context", "expected"),
+    [
+        (statement(), "s3:GetObject", "arn:aws:s3:::b/x/y", {}, True),
+        (statement(), "s3:getobject", "arn:aws:s3:::b/x", {}, True),
+        (statement(), "s3:GetObject", "arn:aws:s3:::B/x", {}, False),
+        (statement(), "s3:PutObject", "arn:aws:s3:::b/x", {}, False),
+        (statement(resource="arn:aws:s3:::b/a?c"), "s3:GetObject", "arn:aws:s3:::b/abc", {}, True),
+        (statement(resource="arn:aws:s3:::b/a.c"), "s3:GetObject", "arn:aws:s3:::b/abc", {}, False),
+        (statement(action="s3:*", resource="*"), "s3:Anything", "*", {}, True),
+        (statement() + statement("Deny", "*", "*"), "s3:GetObject", "arn:aws:s3:::b/x", {}, False),
+        (statement(Bool={"aws:SecureTransport": "true"}), "s3:GetObject", "arn:aws:s3:::b/x", {}, False),
+        (
+            statement(Bool={"aws:SecureTransport": "true"}),
+            "s3:GetObject",
+            "arn:aws:s3:::b/x",
+            {"aws:securetransport": ["true"]},
+            True,
+        ),
+        (statement(Unheard={"a": "b"}), "s3:GetObject", "arn:aws:s3:::b/x", {"a": ["b"]}, False),
+        (
+            statement() + statement("Deny", Unheard={"a": "b"}),
+            "s3:GetObject",
+            "arn:aws:s3:::b/x",
+            {},
+            False,
+        ),
+        (
+            statement(**{"ForAllValues:StringEquals": {"k": ["a", "b"]}}),
+            "s3:GetObject",
+            "arn:aws:s3:::b/x",
+            {"k": ["a", "c"]},
+            False,
+        ),
+        (
+            statement(**{"ForAnyValue:StringLike": {"k": ["a*"]}}),
+            "s3:GetObject",
+            "arn:aws:s3:::b/x",
+            {"k": ["abc", "z"]},
+            True,
+        ),
+        (
+            statement(StringNotEquals={"k": "a"}),
+            "s3:GetObject",
+            "arn:aws:s3:::b/x",
+            {"k": ["a"]},
+            False,
+        ),
+        (statement(StringNotEquals={"k": "a"}), "s3:GetObject", "arn:aws:s3:::b/x", {}, True),
+        (statement(Null={"k": "true"}), "s3:GetObject", "arn:aws:s3:::b/x", {"k": ["a"]}, False),
+        (
+            statement(NotIpAddress={"ip": "10.0.0.0/8"}),
+            "s3:GetObject",
+            "arn:aws:s3:::b/x",
+            {"ip": ["10.1.2.3"]},
+            False,
+        ),
+        (
+            statement(StringEqualsIfExists={"k": "a"}),
+            "s3:GetObject",
+            "arn:aws:s3:::b/x",
+            {},
+            True,
+        ),
+    ],
+)
+def test_policies_decide_as_iam_does(documents, action, resource, context, expected):
+    assert policies.allowed(documents, action, resource, context) is expected
