@@ -8,13 +8,18 @@ import time
 import pytest
 
 from lab import names
+from tests.unit.lab_cloud import cloud  # noqa: F401
 
 RECORDS = [
     {"Name": "chat.localhost.", "Type": "SOA", "ResourceRecords": [{"Value": "ns-1 admin 1 2 3 4 5"}]},
     {
         "Name": "chat.localhost.",
         "Type": "A",
-        "AliasTarget": {"DNSName": "dualstack.Front-1.eu-west-1.elb.amazonaws.com.", "HostedZoneId": "Z1"},
+        "AliasTarget": {
+            "DNSName": "dualstack.Front-1.eu-west-1.elb.amazonaws.com.",
+            "HostedZoneId": "Z32O12XQLNTSW2",
+            "EvaluateTargetHealth": False,
+        },
     },
     {"Name": "www.chat.localhost.", "Type": "CNAME", "ResourceRecords": [{"Value": "chat.localhost"}]},
     {"Name": "db.lab.internal.", "Type": "A", "ResourceRecords": [{"Value": "10.42.129.7"}]},
@@ -64,9 +69,11 @@ def dnsmasq(tmp_path):
     resolver = names.Resolver(tmp_path)
     resolver.prepare("10.42.0.0/16", "eu-west-1")
     config = resolver.config.read_text().replace("listen-address=10.42.0.2", "listen-address=127.0.0.1")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+    # dnsmasq wants the same port of TCP too.
+    with socket.socket() as free, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free_udp:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+        free_udp.bind(("127.0.0.1", port))
     resolver.config.write_text(config + f"port={port}\npid-file=\n")
     process = subprocess.Popen(resolver.command(), stderr=subprocess.DEVNULL)
     yield resolver, process, port
@@ -87,33 +94,29 @@ def eventually(look, wanted, seconds=5.0):
     assert found == wanted
 
 
-class Route53:
-    """Answers as boto3's client does, from the records above."""
-
-    def __init__(self, records):
-        self.records = records
-
-    def get_paginator(self, operation):
-        return self if operation == "list_hosted_zones" else Pages([{"ResourceRecordSets": self.records}])
-
-    def paginate(self):
-        return [{"HostedZones": [{"Id": "Z1"}]}]
-
-
-class Pages:
-    def __init__(self, pages):
-        self.pages = pages
-
-    def paginate(self, **_):
-        return self.pages
+def put(route53, zone, records):
+    """Make the zone hold these records beside its own."""
+    for record in records:
+        if record["Type"] != "SOA":
+            batch = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {"TTL": 60} | record}]}
+            if "AliasTarget" in record:
+                batch["Changes"][0]["ResourceRecordSet"] = record
+            route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
 
 
 class Balancer:
     dns_name = "Front-1.eu-west-1.elb.amazonaws.com"
 
 
-def test_dnsmasq_answers_what_route_53_says_and_follows_its_changes(dnsmasq):
+def test_dnsmasq_answers_what_route_53_says_and_follows_its_changes(dnsmasq, cloud):  # noqa: F811
     resolver, process, port = dnsmasq
+    route53 = cloud.client("route53")
+    zones = {
+        name: route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
+        for name in ("chat.localhost", "lab.internal")
+    }
+    for name, zone in zones.items():
+        put(route53, zone, [each for each in RECORDS if each["Name"].endswith(f"{name}.")])
     reloads = []
 
     def reload():
@@ -125,16 +128,17 @@ def test_dnsmasq_answers_what_route_53_says_and_follows_its_changes(dnsmasq):
     assert ask(port, "ip-10-42-1-5.eu-west-1.compute.internal") == (0, ["10.42.1.5"])
     assert ask(port, "example.com") == (3, [])
 
-    resolver.sync(Route53(RECORDS), [Balancer()], reload)
+    resolver.sync(route53, [Balancer()], reload)
     eventually(lambda: ask(port, "chat.localhost"), (0, ["169.254.77.3"]))
     assert ask(port, "www.chat.localhost") == (0, ["169.254.77.3"])
     assert ask(port, "front-1.eu-west-1.elb.amazonaws.com") == (0, ["169.254.77.3"])
     assert ask(port, "many.lab.internal") == (0, ["10.42.0.8", "10.42.0.9"])
 
-    resolver.sync(Route53(RECORDS), [Balancer()], reload)
+    resolver.sync(route53, [Balancer()], reload)
     assert len(reloads) == 1, "nothing changed, nothing reloaded"
 
     moved = {"Name": "db.lab.internal.", "Type": "A", "ResourceRecords": [{"Value": "10.42.144.4"}]}
-    resolver.sync(Route53([moved]), [], reload)
+    put(route53, zones["lab.internal"], [moved])
+    resolver.sync(route53, [], reload)
     eventually(lambda: ask(port, "db.lab.internal"), (0, ["10.42.144.4"]))
-    assert ask(port, "chat.localhost") == (3, [])
+    assert ask(port, "chat.localhost") == (3, []), "an alias of a balancer that is gone"
