@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any, TypeVar, cast
 
 from moto.autoscaling import models
@@ -139,7 +140,7 @@ def _drained(group: Group, member: InstanceState, health: state.Health) -> bool:
 def _ill(group: Group, member: InstanceState, health: state.Health) -> bool:
     if group.health_check_type != "ELB":
         return False
-    age = time.time() - member.instance.launch_time.replace(tzinfo=None).timestamp()
+    age = time.time() - member.instance.launch_time.replace(tzinfo=UTC).timestamp()
     if age < float(group.health_check_grace_period or 0):
         return False
     states = [health.get(arn, {}).get(member.instance_id, {}).get("state") for arn in group.target_group_arns]
