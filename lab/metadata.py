@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 from lab.metadata_tree import Facts, find, tree
 from lab.paths import ENDPOINT, INSTANCES, METADATA
@@ -60,9 +61,16 @@ class Knowledge:
         instance_id = facts.instance["InstanceId"]
         with self.lock:
             text, made = self.credentials.get(instance_id, ("", 0.0))
-            if not text or time.monotonic() - made > _RENEW_SECONDS:
-                text = _assume(facts.profile["RoleArn"], instance_id, facts.region)
-                self.credentials[instance_id] = (text, time.monotonic())
+        if text and time.monotonic() - made < _RENEW_SECONDS:
+            return text
+        try:
+            text = _assume(facts.profile["RoleArn"], instance_id, facts.region)
+        except ClientError as error:
+            # What EC2 shows when the role does not trust it (its user guide, "Troubleshoot IAM roles").
+            refused = {"Code": "AssumeRoleUnauthorizedAccess", "Message": str(error)}
+            return json.dumps({**refused, "LastUpdated": _now()}, indent=2)
+        with self.lock:
+            self.credentials[instance_id] = (text, time.monotonic())
         return text
 
 
@@ -78,7 +86,7 @@ def _assume(role: str, session: str, region: str) -> str:
     given = answer["Credentials"]
     shown = {
         "Code": "Success",
-        "LastUpdated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "LastUpdated": _now(),
         "Type": "AWS-HMAC",
         "AccessKeyId": given["AccessKeyId"],
         "SecretAccessKey": given["SecretAccessKey"],
@@ -86,6 +94,10 @@ def _assume(role: str, session: str, region: str) -> str:
         "Expiration": given["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return json.dumps(shown, indent=2)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Imds(http.server.BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ def progress(host: Host) -> str:
         return "booting" if host.running else "off"
     if Path(f"/proc/{leader}/root/run/cloud-init/result.json").exists():
         return "ready"
-    return "ssh" if _listens(leader, 22) else "booting"
+    return "ssh" if listens(leader, 22) else "booting"
 
 
 def console_tail(host: Host, lines: int = 8) -> list[str]:
@@ -33,7 +33,7 @@ def memory(host: Host) -> int:
     return sum(_pss(pid) for pid in processes.all_pids() if _link(pid) == namespace)
 
 
-def _listens(pid: int, port: int) -> bool:
+def listens(pid: int, port: int) -> bool:
     """Whether a TCP port listens in a process's network namespace, without a packet (proc_net_tcp.txt)."""
     try:
         tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]

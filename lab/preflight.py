@@ -128,7 +128,8 @@ def overlap(network: str, routes: Iterable[dict[str, str]], nameservers: Iterabl
 def free_port(preferred: int) -> int:
     """The preferred port (443 or 80) of 127.0.0.1, or a free one from 8443 or 8080 on where it is taken."""
     high = range(8443, 8543) if preferred == 443 else range(8080, 8180)
-    for port in [preferred, *high]:
+    ports: list[int] = [preferred, *high]
+    for port in ports:
         if can_bind("127.0.0.1", port):
             return port
     raise CorralError(f"No port of {preferred}, {high.start} to {high.stop - 1} is free.", "Free one.", SEE)

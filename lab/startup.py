@@ -12,10 +12,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from corral import aws
 from corral.errors import CorralError
 from corral.settings import Settings
-from lab import apt, ca, image, network, preflight, teardown
+from lab import apt, ca, image, network, observe, preflight, teardown
 from lab.commands import run
 from lab.configuration import Configuration, saved
-from lab.paths import API_PORT, CA, GATEWAY, HOSTS, LOCK, MACHINE, REBOOTS, STATE, UP
+from lab.paths import (
+    API_PORT,
+    CA,
+    GATEWAY,
+    HOSTS,
+    LOCK,
+    MACHINE,
+    REBOOTS,
+    RECONCILER_STATUS,
+    STATE,
+    UP,
+)
 from lab.services import Service, all_services, package_cache
 
 Tell = Callable[[str], None]
@@ -66,7 +77,9 @@ def _runs(settings: Settings) -> bool:
 def _repair(settings: Settings, tell: Tell) -> Configuration:
     configuration = saved()
     network.raise_link(settings.network.cidr)
-    started = [one.name for one in all_services(settings, configuration).values() if one.ensure()]
+    services = all_services(settings, configuration)
+    started = [one.name for one in services.values() if one.ensure()]
+    _wait_for_all(services)
     tell("the lab is running already" + (f"; started again: {', '.join(started)}" if started else ""))
     return configuration
 
@@ -95,10 +108,28 @@ def _start(settings: Settings, tell: Tell) -> Configuration:
     for service in services.values():
         if service.ensure():
             tell(f"{service.name}: {service.purpose}")
-    for service in services.values():
-        service.wait(lambda: True)
+    _wait_for_all(services)
     UP.touch()
     return configuration
+
+
+def _wait_for_all(services: dict[str, Service]) -> None:
+    """Wait until each does its work; raises CorralError with the last words of one that doesn't."""
+    ready = {
+        "packages": lambda: _listens(MACHINE, 80),
+        "api": lambda: _listens(GATEWAY, API_PORT),
+        # These two are for hosts; the machine has no way to them.
+        "metadata": lambda: _listens_at_home(services["metadata"], 80),
+        "dns": lambda: _listens_at_home(services["dns"], 53),
+        "balancer": lambda: _listens(GATEWAY, 443),
+        "reconciler": RECONCILER_STATUS.exists,
+    }
+    for name, service in services.items():
+        service.wait(ready[name])
+
+
+def _listens_at_home(service: Service, port: int) -> bool:
+    return service.process is not None and observe.listens(service.process.pid, port)
 
 
 def _operator_key(settings: Settings) -> Path:

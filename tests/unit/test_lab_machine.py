@@ -141,9 +141,9 @@ def test_a_listening_port_is_seen_without_a_packet():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        assert not observe._listens(os.getpid(), port)
+        assert not observe.listens(os.getpid(), port)
         listener.listen()
-        assert observe._listens(os.getpid(), port)
+        assert observe.listens(os.getpid(), port)
 
 
 def instance(identity, role, launched, **more):

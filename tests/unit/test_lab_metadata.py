@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lab import metadata
 from lab.metadata_tree import Facts, find, tree
@@ -174,3 +175,57 @@ def test_without_required_tokens_the_old_way_works(service):
     old = Facts({**INSTANCE, "MetadataOptions": {"HttpTokens": "optional"}}, "1", "eu-west-1")
     service.written.write_text(metadata.dump({"127.0.0.1": old}))
     assert service("GET", "/latest/meta-data/instance-id") == (200, "i-0abc")
+
+
+class Sts:
+    """Stands for the API at the edge: the calls that the service makes of it, counted."""
+
+    def __init__(self):
+        self.calls = []
+        self.trusted = True
+
+    def assume_role(self, **call):
+        self.calls.append(call)
+        if not self.trusted:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
+        given = {"AccessKeyId": "ASIA1", "SecretAccessKey": "secret", "SessionToken": "token"}
+        return {"Credentials": {**given, "Expiration": datetime(2026, 1, 2, 4, tzinfo=UTC)}}
+
+
+@pytest.fixture
+def sts(monkeypatch):
+    fake = Sts()
+    monkeypatch.setattr(metadata.boto3, "client", lambda *_, **__: fake)
+    return fake
+
+
+ROLE = "/latest/meta-data/iam/security-credentials/chat-lab-app"
+
+
+def test_role_credentials_are_those_of_this_instance_and_kept(service, sts):
+    _, given = token(service)
+    for path in (ROLE, ROLE + "/"):
+        code, text = service("GET", path, X_aws_ec2_metadata_token=given)
+        assert code == 200
+        shown = json.loads(text)
+        assert {key: shown[key] for key in shown if key != "LastUpdated"} == {
+            "Code": "Success",
+            "Type": "AWS-HMAC",
+            "AccessKeyId": "ASIA1",
+            "SecretAccessKey": "secret",
+            "Token": "token",
+            "Expiration": "2026-01-02T04:00:00Z",
+        }
+    assert [(call["RoleArn"], call["RoleSessionName"]) for call in sts.calls] == [
+        ("arn:aws:iam::123456789012:role/chat-lab-app", "i-0abc")
+    ]
+
+
+def test_a_role_that_does_not_trust_ec2_gives_none_and_is_asked_again(service, sts):
+    sts.trusted = False
+    _, given = token(service)
+    _, text = service("GET", ROLE, X_aws_ec2_metadata_token=given)
+    assert json.loads(text)["Code"] == "AssumeRoleUnauthorizedAccess"
+    sts.trusted = True
+    _, text = service("GET", ROLE, X_aws_ec2_metadata_token=given)
+    assert json.loads(text)["Code"] == "Success"
