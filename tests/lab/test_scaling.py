@@ -1,5 +1,8 @@
 """Cattle: one number sets how many app servers there are, and a terminated one is replaced."""
 
+from pathlib import Path
+from socket import create_connection
+
 from tests.lab.fleet import wait_for
 
 
@@ -11,8 +14,6 @@ def in_service(fleet, count):
 
 def reachable(fleet, member):
     """True once the host's SSH answers."""
-    from socket import create_connection
-
     try:
         create_connection((member.private_address, 22), timeout=1).close()
     except OSError:
@@ -46,10 +47,18 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
     left = {m.instance_id for m in in_service(fleet, 2)}
     healthy(fleet, left)
     gone = (before | {new.instance_id}) - left
-    listed = fleet.client("ec2").describe_instances(
-        Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+
+    def ended():
+        filters = [{"Name": "instance-state-name", "Values": ["running"]}]
+        listed = fleet.client("ec2").describe_instances(Filters=filters)
+        return not gone & {i["InstanceId"] for r in listed["Reservations"] for i in r["Instances"]}
+
+    wait_for("the host that left has drained and ended", ended, seconds=60)
+    wait_for(
+        "it is no host any more",
+        lambda: not any(Path("/var/lib/corral-lab/hosts", i).exists() for i in gone),
+        10,
     )
-    assert not gone & {i["InstanceId"] for r in listed["Reservations"] for i in r["Instances"]}
 
 
 def test_a_terminated_server_is_replaced(fleet):
