@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-unit test-app test-lab lint bench install install-lab install-test
+.PHONY: help up down status test test-unit test-app test-lab lint bench bench-up install install-lab install-test
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -13,13 +13,13 @@ help: ## show this list
 up: install-lab ## a whole fleet on this machine: lab, release, stack, converge; then open the URL it prints
 	@lab/up.sh
 
-down: install-lab ## stop the lab and leave nothing behind
-	@corral lab down
+down: ## stop the lab and leave nothing behind
+	@[ -x $(BIN)/corral ] && corral lab down || { echo "corral: nothing was started from here, or it did not stop; see docs/lab.md" >&2; exit 1; }
 
-status: install-lab ## what runs in the lab, and its health
-	@corral lab status
+status: ## what runs in the lab, and its health
+	@[ -x $(BIN)/corral ] && corral lab status || { echo "corral: no lab has been started from here; start one: make up" >&2; exit 1; }
 
-test: lint test-unit test-app test-lab ## everything that CI runs
+test: install-test lint test-unit test-app test-lab ## everything that CI runs
 
 test-unit: install-test ## seconds, no root
 	@pytest tests/unit
@@ -28,15 +28,19 @@ test-app: install-test ## the example app's own tests
 	@cd app && npm ci --no-audit --no-fund --loglevel=error && npm test
 
 test-lab: install-test ## the tests on real hosts: brings the lab up, and down again
-	@pytest tests/lab
+	@pytest tests/lab -v
 
 lint: install ## ruff, mypy
 	@ruff check .
 	@ruff format --check .
 	@mypy
 
-bench: install-lab ## side-by-side measurements; needs the lab up (make up)
-	@for script in bench/[a-z]*.py; do echo "== $$script"; python $$script || exit 1; done
+bench: up ## side-by-side measurements on the lab: a converge with nothing to do, a host's boot
+	@python bench/noop.py
+	@python bench/boot.py
+
+bench-up: install-lab ## `make up` from nothing and from a warm cache; takes a running lab down
+	@python bench/up.py
 
 install:
 	@requirements/install.sh

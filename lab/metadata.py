@@ -14,8 +14,9 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from corral import settings
 from lab.metadata_tree import Facts, find, tree
-from lab.paths import ENDPOINT, INSTANCES, METADATA
+from lab.paths import INSTANCES, METADATA
 
 _VERSION = re.compile(r"^(latest|1\.0|\d{4}-\d\d-\d\d)$")
 _MOST_SECONDS = 21600  # a token's longest life (EC2's user guide, "Use IMDSv2")
@@ -75,12 +76,13 @@ class Knowledge:
 
 
 def _assume(role: str, session: str, region: str) -> str:
+    operator = settings.load("lab").aws
     sts = boto3.client(
         "sts",
         region_name=region,
-        endpoint_url=ENDPOINT,
-        aws_access_key_id="lab",
-        aws_secret_access_key="worth-nothing",
+        endpoint_url=operator.endpoint_url,
+        aws_access_key_id=operator.access_key_id,
+        aws_secret_access_key=operator.secret_access_key,
     )
     answer = sts.assume_role(RoleArn=role, RoleSessionName=session, DurationSeconds=_CREDENTIAL_SECONDS)
     given = answer["Credentials"]

@@ -15,7 +15,6 @@ RECONCILER_STATUS = STATE / "reconciler.json"
 TARGET_HEALTH = STATE / "target-health.json"
 CONFIGURATION = STATE / "lab.json"
 UP = STATE / "up"
-SSH_KEY = STATE / "ssh" / "id_ed25519"
 
 # Stays: what is slow to make, and the certificate authority that the base image trusts.
 CACHE = Path("/var/cache/corral-lab")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from corral.errors import CorralError
+
 # The process writes its own pid file before it becomes the command, so that a starter killed in between
 # leaves no process that nobody knows. Field 22 of /proc/PID/stat is the start time (proc(5)).
 _RECORD_AND_BECOME = 'echo "$$ $(cut -d" " -f22 /proc/$$/stat)" >"$0.new" && mv "$0.new" "$0" && exec "$@"'
@@ -44,7 +46,7 @@ def spawn(
 ) -> Process:
     """Start a command in a session of its own, its output appended to `log`; it outlives its starter.
 
-    `environment`: variables beside those of this process.
+    `environment`: variables beside those of this process. Raises CorralError when it does not start.
     """
     pid_file.unlink(missing_ok=True)
     with log.open("ab") as output:
@@ -58,7 +60,12 @@ def spawn(
             check=True,
         )
     wait_until(pid_file.exists, seconds=10)
-    return recorded(pid_file) or Process(0, "")
+    started = recorded(pid_file)
+    if started is None:
+        raise CorralError(
+            f"{command[0]} did not start within 10 s.", f"Its words are in {log}.", "docs/lab.md"
+        )
+    return started
 
 
 def recorded(pid_file: Path) -> Process | None:
@@ -71,13 +78,18 @@ def recorded(pid_file: Path) -> Process | None:
 
 
 def stop(process: Process, grace: float = 5.0) -> None:
-    """End a process and all of its session: SIGTERM, then SIGKILL after `grace` seconds."""
+    """End a process and all of its session: SIGTERM, then SIGKILL after `grace` seconds.
+
+    The record may be older than the machine's last boot, its number somebody else's by now: of the session
+    only processes with the lab's mark are ended.
+    """
     process.signal(signal.SIGTERM)
     wait_until(lambda: not process.alive, seconds=grace)
     process.signal(signal.SIGKILL)
     wait_until(lambda: not process.alive, seconds=5)
     for pid in session_members(process.pid):
-        kill(pid)
+        if marked(pid):
+            kill(pid)
 
 
 def session_members(session: int) -> list[int]:

@@ -9,8 +9,17 @@ stop() { printf 'corral: %s\n' "$*" >&2; exit 1; }
 
 # Before anything is touched: is this a machine we can work on?
 [ "$(uname -s)" = Linux ] || stop "the lab needs Linux (network namespaces, systemd-nspawn); this is $(uname -s). Use a Linux machine or a Linux virtual machine; see docs/lab.md."
-[ $# -eq 0 ] || [ "$(id -u)" -eq 0 ] || stop "the lab needs root (it makes network namespaces and boots hosts). Run: sudo make ${CORRAL_TARGET:-up}"
+case "$* ${CORRAL_TARGET:-}" in
+*lab*test-unit) ;; # needs the packages, and nobody's rights
+*lab*) [ "$(id -u)" -eq 0 ] || stop "the lab needs root (it makes network namespaces and boots hosts). Run: sudo make ${CORRAL_TARGET:-up}" ;;
+esac
 [ $# -eq 0 ] || command -v apt-get >/dev/null || stop "the lab installs Debian packages and this system has no apt-get. Use Debian 12 or later; see docs/lab.md."
+
+# The lab's package cache needs port 80 of an address of its own; field 2 of /proc/net/tcp is the local address, 4 the state.
+if [ $# -gt 0 ] && [ ! -e /var/lib/corral-lab ] && cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+    awk '$2 ~ /^0+:0050$/ && $4 == "0A" { found = 1 } END { exit !found }'; then
+    stop "a process of this machine listens on port 80 of every address, and the lab needs that port on an address of its own. Find it with: ss -ltnp 'sport = :80'; stop it, or let it listen on its own address."
+fi
 
 packages=
 for part in "$@"; do
@@ -37,8 +46,8 @@ if [ -n "$missing" ]; then
     fi
     apt-get -q=2 update
     # shellcheck disable=SC2086 # a list of words, on purpose
-    DEBIAN_FRONTEND=noninteractive apt-get -q=2 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 \
-        install --no-install-recommends $missing >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 \
+        install --no-install-recommends $missing
 fi
 
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
@@ -49,8 +58,9 @@ stamp=.venv/corral-requirements
 wanted=$(cat requirements/run.txt requirements/dev.txt pyproject.toml requirements/install.sh | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     say "Installing Python packages into .venv (hash-checked; about half a minute)"
-    [ -x .venv/bin/python ] || python3 -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes \
+    # An environment that was interrupted while it was made has a Python and no pip.
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
+    .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes \
         -r requirements/run.txt -r requirements/dev.txt
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --no-index -e .
     echo "$wanted" >"$stamp"

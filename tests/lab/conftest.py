@@ -40,7 +40,9 @@ def fleet(request):
             "or use it with --use-running-lab",
             returncode=2,
         )
-    run("make", "up", capture=False)
+    # Minutes of work: its progress is shown as it goes, whatever pytest captures.
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        run("make", "up", capture=False)
     yield Fleet()
     run("corral", "lab", "down", capture=False)
 

@@ -74,14 +74,15 @@ def refused(fleet, *arguments):
 class Visitors(threading.Thread):
     """Asks the site through the load balancer, on and on; counts releases and failures."""
 
-    def __init__(self, domain):
+    def __init__(self, fleet):
         super().__init__(daemon=True)
-        self.domain, self.done, self.seen, self.failed = domain, threading.Event(), {}, []
+        self.domain, self.port = fleet.settings.domain, fleet.ports()[443]
+        self.done, self.seen, self.failed = threading.Event(), {}, []
 
     def run(self):
         context = ssl._create_unverified_context()
         while not self.done.is_set():
-            connection = http.client.HTTPSConnection("127.0.0.1", 443, timeout=15, context=context)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=15, context=context)
             try:
                 for _ in range(20):
                     connection.request("GET", "/api/rooms", headers={"Host": self.domain})
@@ -98,7 +99,7 @@ class Visitors(threading.Thread):
 
 def test_a_release_takes_over_on_the_whole_fleet_without_one_failed_request(fleet, variant, pointer):
     variant("lab-other", "dist/robots.txt", "User-agent: *\n")
-    visitors = [Visitors(fleet.settings.domain) for _ in range(4)]
+    visitors = [Visitors(fleet) for _ in range(4)]
     for visitor in visitors:
         visitor.start()
     changed = fleet.converge("--limit", "app", "--data", "release=lab-other").changed

@@ -3,7 +3,9 @@
 from pathlib import Path
 from socket import create_connection
 
-from tests.lab.fleet import wait_for
+from lab.hosts import present
+from lab.observe import memory
+from tests.lab.fleet import run, wait_for
 
 
 def in_service(fleet, count):
@@ -78,3 +80,30 @@ def test_a_terminated_server_is_replaced(fleet):
     fleet.converge()
     healthy(fleet, {m.instance_id for m in fleet.members("app")})
     assert fleet.converge().changed == {}
+
+
+def test_six_hosts_fit_on_a_small_machine(fleet):
+    """Five app servers and a database, all converged and healthy, in less than half of 8 GiB."""
+    fleet.scale(5)
+    for member in in_service(fleet, 5):
+        wait_for("its SSH", lambda member=member: reachable(fleet, member), seconds=30)
+    fleet.converge()
+    healthy(fleet, {member.instance_id for member in fleet.members("app")})
+    hosts = present().values()
+    assert len(hosts) == 6
+    assert sum(memory(host) for host in hosts) < 4 * 2**30
+    fleet.scale(2)
+    in_service(fleet, 2)
+
+
+def test_a_host_that_does_not_come_is_named_with_its_consoles_last_lines(fleet):
+    member = fleet.members("db")[0]
+    fleet.shell(member, "systemctl stop ssh.socket ssh.service; echo 'the last words' >/dev/console")
+    try:
+        done = run("corral", "lab", "wait", "--seconds", "1", check=False)
+    finally:
+        fleet.shell(member, "systemctl start ssh.service")
+    assert done.returncode == 1
+    assert member.instance_id in done.stderr
+    assert "the last words" in done.stderr
+    run("corral", "lab", "wait", "--seconds", "10")

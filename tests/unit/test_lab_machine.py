@@ -1,7 +1,6 @@
 """What the lab does to the machine, and asks of it: names, guard, processes, preflight."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -119,12 +118,13 @@ def test_one_that_ignores_the_first_signal_is_killed(tmp_path):
 
 
 def test_a_later_process_with_the_same_pid_is_left_alone(tmp_path):
-    other = subprocess.Popen(["sleep", "100"])
+    # It leads a session, as a daemon or a login shell does, and does not bear the lab's mark.
+    other = subprocess.Popen(["sleep", "100"], start_new_session=True)
     try:
         (tmp_path / "pid").write_text(f"{other.pid} 12345\n")
         recorded = processes.recorded(tmp_path / "pid")
         assert not recorded.alive
-        recorded.signal(signal.SIGKILL)
+        processes.stop(recorded, grace=0.1)
         assert other.poll() is None
     finally:
         other.kill()
