@@ -10,6 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+# A load balancer's name, "<project>-<environment>", has at most 32 characters and no hyphen at either end.
+NAME = r"[a-z]([a-z0-9-]{0,13}[a-z0-9])?"
 
 
 def _cidr(value: str) -> str:
@@ -37,10 +39,10 @@ def _account(value: str) -> str:
 
 
 def _environment(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", value):
+    if not re.fullmatch(NAME, value):
         raise ValueError(
             f"{value!r} is no name for an environment"
-            "|rename the file: at most 15 small letters, digits and hyphens, the first a letter"
+            "|rename the file: at most 15 small letters, digits and hyphens, first a letter, last no hyphen"
         )
     return value
 
@@ -51,6 +53,5 @@ Account = Annotated[str, AfterValidator(_account)]
 Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*\.(nano|micro|small|medium|\d*x?large|metal)$")]
 EnvironmentName = Annotated[str, AfterValidator(_environment)]
-# A load balancer's name, "<project>-<environment>", has at most 32 characters.
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,14}$")]
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]

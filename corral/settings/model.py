@@ -124,6 +124,9 @@ class Settings(Section):
         shown = f"{path.parent.name}/{path.name}"
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            remedy = "Make it a file that you may read."
+            raise CorralError(f"{shown} cannot be read: {error.strerror}.", remedy, SEE) from None
         except UnicodeDecodeError as error:
             raise CorralError(
                 f"{shown} is not UTF-8 text: {error.reason} at byte {error.start}.", see=SEE

@@ -83,6 +83,8 @@ WRONG = [
         "account: 123456789012 is of the wrong type. Write a text",
     ),
     ('"123456789012"', '"12345"', "account: '12345' is not an AWS account id. Write its 12 digits"),
+    ("[network]", "project = 'chat-'\n[network]", "project: 'chat-' does not look right."),
+    ("[network]", "project = '-'\n[network]", "project: '-' does not look right."),
     ('"eu-west-1"\n', '"Ireland"\n', "region: 'Ireland' does not look right."),
     ('"eu-west-1b"', '"us-east-1b"', "zones: us-east-1b is not in eu-west-1. List zones such as eu-west-1a."),
     (', "eu-west-1b"', "", "zones: a load balancer needs two zones or more. List 2 to 6"),
@@ -160,8 +162,25 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     assert "is not UTF-8 text" in complaint(tmp_path, b"account = '\xff'").problem
 
 
-def test_a_file_name_that_aws_would_not_take_is_refused(tmp_path):
-    assert "'Feature_1' is no name for an environment" in complaint(tmp_path, GOOD, name="Feature_1").problem
+def test_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "environments" / "bad.toml").mkdir(parents=True)
+    with pytest.raises(CorralError) as caught:
+        Settings.from_toml(tmp_path / "environments" / "bad.toml")
+    assert caught.value.problem == "environments/bad.toml cannot be read: Is a directory."
+    assert (caught.value.remedy, caught.value.see) == (
+        "Make it a file that you may read.",
+        "docs/settings.md",
+    )
+
+
+@pytest.mark.parametrize("name", ["Feature_1", "a-", "-", "-a", "1a", "sixteen-letters-"])
+def test_a_file_name_that_aws_would_not_take_is_refused(tmp_path, name):
+    assert f"{name!r} is no name for an environment" in complaint(tmp_path, GOOD, name=name).problem
+
+
+@pytest.mark.parametrize("name", ["a", "a-b", "a1", "fifteen-letters"])
+def test_a_file_name_that_aws_takes_names_the_environment(tmp_path, name):
+    assert read(tmp_path, GOOD, name=name).environment == name
 
 
 @given(base=st.integers(0, 255), prefix=st.integers(16, 20), letters=st.integers(2, 5))
