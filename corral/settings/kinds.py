@@ -4,6 +4,7 @@ A message reads "what is wrong|what to write instead"; `corral.settings.sentence
 """
 
 import re
+import zoneinfo
 from ipaddress import IPv4Network
 from typing import Annotated
 
@@ -47,6 +48,14 @@ def _environment(value: str) -> str:
     return value
 
 
+def _timezone(value: str) -> str:
+    # A machine without tzdata knows no zone at all: the host's own check has the say then.
+    known = zoneinfo.available_timezones()
+    if known and value not in known:
+        raise ValueError(f"{value!r} is not a time zone|write one such as Europe/Berlin, or UTC")
+    return value
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Account = Annotated[str, AfterValidator(_account)]
@@ -54,4 +63,5 @@ Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*\.(nano|micro|small|medium|\d*x?large|metal)$")]
 EnvironmentName = Annotated[str, AfterValidator(_environment)]
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+Timezone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"), AfterValidator(_timezone)]
 SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import CorralError
-from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Zone
+from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Timezone, Zone
 from corral.settings.sections import App, Aws, Balancer, Db, Image, Network, Section, Ssh
 from corral.settings.sentences import explain
 
@@ -30,7 +30,7 @@ class Settings(Section):
     create_zone: bool = False
     certificate_arn: Annotated[str, Field(pattern=r"^arn:aws[\w-]*:acm:")] | None = None
     termination_protection: bool = True
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")] = "UTC"
+    timezone: Timezone = "UTC"
     locale: Annotated[str, Field(pattern=r"^[A-Za-z_]+(\.[A-Za-z0-9-]+)?(@\w+)?$")] = "C.UTF-8"
     aws: Aws = Aws()
     network: Network

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from corral.settings.kinds import Cidr, InstanceType, Name, SqlName
 
+# RFC 1918, and RFC 6598's shared space, which VPCs may have too (VPC User Guide, "VPC CIDR blocks").
+PRIVATE = [IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
+
 
 class Section(BaseModel):
     """One table of the file. Strict: a text is no number, and a key that we do not know is an error."""
@@ -44,11 +47,26 @@ class Network(Section):
     def _frozen(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
 
+    @field_validator("operator_cidrs")
+    @classmethod
+    def _not_the_whole_world(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(IPv4Network(cidr).prefixlen == 0 for cidr in value):
+            raise ValueError(
+                "0.0.0.0/0 would open SSH to the whole world"
+                "|list the networks that operators come from, such as 10.200.0.0/24"
+            )
+        return value
+
     @field_validator("cidr")
     @classmethod
     def _room_for_subnets(cls, value: str) -> str:
         if not 16 <= IPv4Network(value).prefixlen <= 20:
             raise ValueError("a VPC is a /16 to a /20 here|write one such as 10.42.0.0/16")
+        if not any(IPv4Network(value).subnet_of(private) for private in PRIVATE):
+            raise ValueError(
+                f"{value} holds addresses of the internet, which hosts could then not reach"
+                "|write a private one such as 10.42.0.0/16"
+            )
         return value
 
 

@@ -100,6 +100,14 @@ WRONG = [
     ("[network]", "create_zone = true\n[network]", "create_zone: hosted_zone_id is given too. Keep one"),
     ("10.42.0.0/16", "10.42.0.1/16", "network.cidr: not an IPv4 network: 10.42.0.1/16 has host bits set."),
     ("10.42.0.0/16", "10.0.0.0/8", "network.cidr: a VPC is a /16 to a /20 here. Write one such as"),
+    ("10.42.0.0/16", "11.42.0.0/16", "network.cidr: 11.42.0.0/16 holds addresses of the internet"),
+    ("10.42.0.0/16", "172.32.0.0/16", "network.cidr: 172.32.0.0/16 holds addresses of the internet"),
+    (
+        "[app]",
+        "operator_cidrs = ['10.0.0.0/8', '0.0.0.0/0']\n[app]",
+        "network.operator_cidrs: 0.0.0.0/0 would open SSH to the whole world. List the networks",
+    ),
+    ("[network]", "timezone = 'Europe/Atlantis'\n[network]", "timezone: 'Europe/Atlantis' is not a time"),
     (
         "[app]",
         "nat = 'two'\n[app]",
@@ -135,6 +143,16 @@ def test_a_wrong_setting_is_named_with_file_key_problem_and_remedy(tmp_path, rig
     problem = complaint(tmp_path, GOOD.replace(right, wrong)).problem
     assert problem.startswith("environments/mine.toml: ")
     assert f"\n  {sentence}" in problem
+
+
+@pytest.mark.parametrize("cidr", ["172.31.0.0/16", "192.168.0.0/16", "100.64.0.0/16", "10.0.16.0/20"])
+def test_every_private_network_will_do(tmp_path, cidr):
+    assert read(tmp_path, GOOD.replace("10.42.0.0/16", cidr)).network.cidr == cidr
+
+
+def test_where_no_time_zones_are_known_none_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    assert read(tmp_path, "timezone = 'Europe/Atlantis'" + GOOD).timezone == "Europe/Atlantis"
 
 
 def test_everything_wrong_with_a_file_is_said_at_once(tmp_path):
