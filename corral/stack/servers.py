@@ -88,7 +88,8 @@ def _launch_template(
                     VolumeType="gp3",
                     VolumeSize=options.disk_gib,
                     Encrypted=True,
-                    DeleteOnTermination=True,
+                    # The database's data is here: who terminates its server by a slip still has the volume.
+                    DeleteOnTermination=role != "db",
                 ),
             )
         ],

@@ -202,5 +202,17 @@ def test_user_data_is_the_same_for_every_role_and_environment_and_fits():
             assert launch["Properties"]["LaunchTemplateData"]["UserData"] == {"Fn::Base64": script}
 
 
+@pytest.mark.parametrize("name", known())
+def test_the_volume_of_the_database_server_outlives_it(name):
+    launches = resources(name, "AWS::EC2::LaunchTemplate")
+    goes = {
+        role: launch["Properties"]["LaunchTemplateData"]["BlockDeviceMappings"][0]["Ebs"][
+            "DeleteOnTermination"
+        ]
+        for role, launch in launches.items()
+    }
+    assert goes == {"AppLaunch": True, "DbLaunch": False}
+
+
 def test_user_data_is_sound_shell():
     subprocess.run(["shellcheck", "--shell=sh", ROOT / "files/user-data.sh"], check=True)
