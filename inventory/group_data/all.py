@@ -8,7 +8,6 @@ __settings = load()
 
 environment = __settings.environment
 project = __settings.project
-account = __settings.account
 region = __settings.region
 domain = __settings.domain
 private_zone = __settings.private_zone
@@ -21,7 +20,6 @@ app_cidrs = list(__settings.private_cidrs)
 operator_cidrs = list(__settings.network.operator_cidrs)
 
 releases_bucket = __settings.releases_bucket
-parameter_prefix = __settings.parameter_prefix
 
 # How pyinfra reaches and becomes root on a host (docs.pyinfra.com: SSH connector, global arguments).
 _sudo = True

@@ -6,7 +6,6 @@ __settings = load()
 
 role = "app"
 processes = __settings.app.processes
-drain_seconds = __settings.app.drain_seconds
 database = {
     "host": f"db.{__settings.private_zone}",
     "port": 5432,
