@@ -24,10 +24,10 @@ HOST = {
 }
 
 
-def group_data(role):
+def group_data(role, environment="lab"):
     """The data that pyinfra gives to a host of `role`, as it reads inventory/group_data/."""
     data = {}
-    with patch.dict(os.environ, {"CORRAL_ENV": "lab"}):
+    with patch.dict(os.environ, {"CORRAL_ENV": environment}):
         for group in ("all", role):
             names = runpy.run_path(str(ROOT / "inventory" / "group_data" / f"{group}.py"))
             data |= {name: value for name, value in names.items() if not name.startswith("__")}

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tasks.lib.ports import Port, rules
-from tests.unit.roles import ROOT, Declared
+from tests.unit.roles import ROOT, Declared, group_data
 from tests.unit.test_deploy import ROLES, declared
 
 GOLDEN = ROOT / "tests" / "unit" / "golden"
@@ -120,6 +120,13 @@ def test_apt_reads_its_configuration(tmp_path):
 def test_scripts_that_run_on_hosts_are_clean(script):
     done = subprocess.run(["shellcheck", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("environment", "connections"), [("lab", 140), ("live", 500), ("branch", 100)])
+def test_postgres_has_room_for_every_app_server_there_may_be(environment, connections):
+    assert group_data("db", environment)["max_connections"] == connections
+    text = declared("db").text("/etc/postgresql/17/main/conf.d/corral.conf")
+    assert "\nmax_connections = 140\n" in text
 
 
 def test_nothing_on_a_host_knows_the_lab():
