@@ -16,6 +16,7 @@ from corral.settings import Settings
 from lab import fleet, preflight, startup, status, teardown, waiting
 from lab.configuration import Configuration, saved
 from lab.services import all_services
+from lab.visits import visit
 
 ENVIRONMENT = "lab"
 
@@ -79,7 +80,7 @@ def shell(host: str, command: tuple[str, ...]) -> None:
     enter = ["nsenter", f"--target={leader}", "--all", "--root", "--wdns=/root"]
     path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = ["env", "-i", "HOME=/root", "USER=root", f"TERM={os.environ.get('TERM', 'dumb')}", path]
-    os.execvp("nsenter", [*enter, *environment, *(command or ("bash", "-l"))])
+    sys.exit(visit([*enter, *environment, *(command or ("bash", "-l"))]))
 
 
 @lab.command()
