@@ -96,7 +96,10 @@ def _balancer(said: Mapping[str, Any], elbv2: Any, ec2: Any, acm: Any) -> Balanc
     attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
     listeners = []
     for each in elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
-        rules = elbv2.describe_rules(ListenerArn=each["ListenerArn"])["Rules"]
+        try:
+            rules = elbv2.describe_rules(ListenerArn=each["ListenerArn"])["Rules"]
+        except elbv2.exceptions.ListenerNotFoundException:
+            continue  # deleted since it was listed
         if any(not rule["IsDefault"] for rule in rules):
             raise CorralError(
                 f"The listener on port {each['Port']} has rules; the lab's load balancer knows default "
