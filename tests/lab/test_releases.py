@@ -179,7 +179,14 @@ def test_after_a_reboot_the_current_release_serves_by_itself(fleet):
         return said.returncode == 0 and said.stdout != booted
 
     wait_for(f"{member.private_address} is back", back, seconds=60)
-    wait_for("it serves what it did", lambda: releases(fleet) == before, seconds=60)
+
+    def serves_again():
+        try:
+            return releases(fleet) == before
+        except AssertionError:  # the application does not answer yet
+            return False
+
+    wait_for("it serves what it did", serves_again, seconds=60)
     run("corral", "lab", "wait", "--healthy")
     assert fleet.converge("--limit", "app").changed == {}
 

@@ -26,8 +26,11 @@ def processes():
         try:
             line = (proc / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             elsewhere = (proc / "ns/pid").readlink() != own
+            dead = (proc / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except OSError:
             continue  # it ended meanwhile
+        if dead:
+            continue  # it waits for this machine's init to read its exit code
         if elsewhere or "corral-lab" in line or marked(int(proc.name)):
             yield f"process {proc.name}: {line.strip()}"
 
