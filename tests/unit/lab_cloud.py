@@ -1,5 +1,6 @@
 """The lab's AWS API as a real server on a free port of this machine, for the tests that need it."""
 
+import json
 import os
 import socket
 import subprocess
@@ -41,6 +42,72 @@ def wait_for(look: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < end, f"waited {seconds} s in vain"
         time.sleep(0.1)
     return found
+
+
+class Stacks:
+    """CloudFormation as a customer uses it."""
+
+    def __init__(self, api):
+        self.api = api
+        self.client = api.client("cloudformation")
+
+    def create(self, body, name, **more):
+        """Create a stack and wait; what came of it."""
+        words = {"TemplateBody": json.dumps(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+        self.client.create_stack(StackName=name, **words, **more)
+        return self.rest(name)
+
+    def propose(self, name, change_set, body, kind="UPDATE", **more):
+        """Make a change set; the change set with all that it tells."""
+        words = {"TemplateBody": json.dumps(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]} | more
+        made = self.client.create_change_set(
+            StackName=name, ChangeSetName=change_set, ChangeSetType=kind, **words
+        )
+        return self.client.describe_change_set(ChangeSetName=made["Id"], IncludePropertyValues=True)
+
+    def execute(self, change_set):
+        """Execute a change set and wait; what came of the stack."""
+        self.client.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+        return self.rest(change_set["StackId"])
+
+    def update(self, body, name, **more):
+        """Update a stack and wait; what came of it."""
+        self.client.update_stack(
+            StackName=name, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_NAMED_IAM"], **more
+        )
+        return self.rest(name)
+
+    def rest(self, name):
+        """The stack as soon as nothing is being done with it."""
+        found = {}
+
+        def look():
+            found.update(self.client.describe_stacks(StackName=name)["Stacks"][0])
+            return not found["StackStatus"].endswith("_IN_PROGRESS")
+
+        wait_for(look, 30)
+        return found
+
+    def events(self, name):
+        """Resource, state and reason of each event, the oldest first."""
+        pages = self.client.get_paginator("describe_stack_events").paginate(StackName=name)
+        found = [event for page in pages for event in page["StackEvents"]]
+        return [
+            (each["LogicalResourceId"], each["ResourceStatus"], each.get("ResourceStatusReason", ""))
+            for each in reversed(found)
+        ]
+
+    def reasons(self, name):
+        """Why resources failed."""
+        return {
+            name: reason for name, status, reason in self.events(name)[::-1] if status.endswith("_FAILED")
+        }
+
+    def ids(self, name):
+        """Physical ids by logical ones."""
+        pages = self.client.get_paginator("list_stack_resources").paginate(StackName=name)
+        found = [each for page in pages for each in page["StackResourceSummaries"]]
+        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ class Fleet:
         self.api = api
         self.autoscaling, self.ec2, self.elbv2 = (api.client(s) for s in ("autoscaling", "ec2", "elbv2"))
         stacks = api.client("cloudformation")
-        stacks.create_stack(StackName="chat-lab", TemplateBody=render(load("lab")))
+        iam = ["CAPABILITY_NAMED_IAM"]
+        stacks.create_stack(StackName="chat-lab", TemplateBody=render(load("lab")), Capabilities=iam)
         wait_for(
             lambda: (
                 stacks.describe_stacks(StackName="chat-lab")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"

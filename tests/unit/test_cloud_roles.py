@@ -22,7 +22,8 @@ class Account:
     def __init__(self, api):
         self.api = api
         stacks = api.client("cloudformation")
-        stacks.create_stack(StackName="chat-lab", TemplateBody=render(load("lab")))
+        iam = ["CAPABILITY_NAMED_IAM"]
+        stacks.create_stack(StackName="chat-lab", TemplateBody=render(load("lab")), Capabilities=iam)
         wait_for(
             lambda: (
                 stacks.describe_stacks(StackName="chat-lab")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"

@@ -9,56 +9,13 @@ from botocore.exceptions import ClientError
 from corral.settings import load
 from corral.stack import render
 from lab.cloud.cloudformation.resources import KINDS
-from tests.unit.lab_cloud import cloud, wait_for  # noqa: F401
+from tests.unit.lab_cloud import Stacks, cloud  # noqa: F401
 
 NAME = "chat-lab"
 
 
 def template():
     return json.loads(render(load("lab")))
-
-
-class Stacks:
-    """CloudFormation as a customer uses it."""
-
-    def __init__(self, api):
-        self.api = api
-        self.client = api.client("cloudformation")
-
-    def create(self, body, name, **more):
-        words = {
-            "StackName": name,
-            "TemplateBody": json.dumps(body),
-            "Capabilities": ["CAPABILITY_NAMED_IAM"],
-        }
-        self.client.create_stack(**words, **more)
-        return self.rest(name)
-
-    def update(self, body, name=NAME):
-        self.client.update_stack(StackName=name, TemplateBody=json.dumps(body))
-        return self.rest(name)
-
-    def rest(self, name):
-        found = {}
-
-        def look():
-            found.update(self.client.describe_stacks(StackName=name)["Stacks"][0])
-            return not found["StackStatus"].endswith("_IN_PROGRESS")
-
-        wait_for(look, 30)
-        return found
-
-    def reasons(self, name):
-        events = self.client.describe_stack_events(StackName=name)["StackEvents"]
-        return {
-            event["LogicalResourceId"]: event["ResourceStatusReason"]
-            for event in events
-            if event["ResourceStatus"].endswith("_FAILED")
-        }
-
-    def ids(self, name=NAME):
-        found = self.client.list_stack_resources(StackName=name)["StackResourceSummaries"]
-        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +35,13 @@ def test_the_lab_knows_every_resource_and_property_of_every_environment(environm
 
 
 def test_every_resource_of_the_template_is_there(stacks):
-    assert set(stacks.ids()) == set(template()["Resources"])
+    assert set(stacks.ids(NAME)) == set(template()["Resources"])
     outputs = {each["OutputKey"] for each in stacks.rest(NAME)["Outputs"]}
     assert outputs == set(template()["Outputs"])
 
 
 def test_security_groups_allow_what_the_template_says_and_nothing_else(stacks):
-    ec2, ids = stacks.api.client("ec2"), stacks.ids()
+    ec2, ids = stacks.api.client("ec2"), stacks.ids(NAME)
     names = {ids[name]: name for name in ids}
 
     def rules(group, key):
@@ -114,7 +71,7 @@ def test_security_groups_allow_what_the_template_says_and_nothing_else(stacks):
 
 
 def test_the_bucket_is_as_the_template_says(stacks):
-    s3, bucket = stacks.api.client("s3"), stacks.ids()["ReleasesBucket"]
+    s3, bucket = stacks.api.client("s3"), stacks.ids(NAME)["ReleasesBucket"]
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     assert set(blocked.values()) == {True}
@@ -129,7 +86,7 @@ def test_the_bucket_is_as_the_template_says(stacks):
 
 
 def test_balancer_certificate_and_records_are_as_the_template_says(stacks):
-    elbv2, route53, ids = stacks.api.client("elbv2"), stacks.api.client("route53"), stacks.ids()
+    elbv2, route53, ids = stacks.api.client("elbv2"), stacks.api.client("route53"), stacks.ids(NAME)
     said = elbv2.describe_load_balancer_attributes(LoadBalancerArn=ids["Balancer"])["Attributes"]
     attributes = {each["Key"]: each["Value"] for each in said}
     assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
@@ -153,7 +110,7 @@ def test_balancer_certificate_and_records_are_as_the_template_says(stacks):
 
 def test_stack_tags_reach_resources_and_instances(stacks):
     ec2 = stacks.api.client("ec2")
-    vpc = ec2.describe_vpcs(VpcIds=[stacks.ids()["Vpc"]])["Vpcs"][0]
+    vpc = ec2.describe_vpcs(VpcIds=[stacks.ids(NAME)["Vpc"]])["Vpcs"][0]
     assert {"Key": "owner", "Value": "us"} in vpc["Tags"]
     pages = ec2.describe_instances(Filters=[{"Name": "tag:owner", "Values": ["us"]}])["Reservations"]
     assert len(pages) == 3
@@ -165,7 +122,7 @@ def instances(api):
 
 
 def test_an_update_changes_things_where_they_stand(stacks):
-    before, members = stacks.ids(), instances(stacks.api)
+    before, members = stacks.ids(NAME), instances(stacks.api)
     body = template()
     resources = body["Resources"]
     resources["AppLaunch"]["Properties"]["LaunchTemplateData"]["InstanceType"] = "t3.medium"
@@ -174,22 +131,21 @@ def test_an_update_changes_things_where_they_stand(stacks):
     rule = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "CidrIp": "0.0.0.0/0"}
     resources["BalancerSecurityGroup"]["Properties"]["SecurityGroupIngress"].append(rule)
 
-    change = stacks.client.create_change_set(
-        StackName=NAME, ChangeSetName="c1", TemplateBody=json.dumps(body), ChangeSetType="UPDATE"
-    )
-    expected = ("AppGroup", "AppLaunch", "AppRole", "BalancerSecurityGroup", "SiteTargets")
-    shown = stacks.client.describe_change_set(ChangeSetName=change["Id"])
+    change = stacks.propose(NAME, "c1", body)
+    # The group has a new version of its launch template, which only CloudFormation's UpdatePolicy could make
+    # a replacement of.
+    expected = dict.fromkeys(("AppLaunch", "AppRole", "BalancerSecurityGroup", "SiteTargets"), "False")
+    expected["AppGroup"] = "Conditional"
     assert {
         each["ResourceChange"]["LogicalResourceId"]: (
             each["ResourceChange"]["Action"],
             each["ResourceChange"]["Replacement"],
         )
-        for each in shown["Changes"]
-    } == dict.fromkeys(expected, ("Modify", "False"))
-    stacks.client.execute_change_set(ChangeSetName=change["Id"])
-    assert stacks.rest(NAME)["StackStatus"] == "UPDATE_COMPLETE"
+        for each in change["Changes"]
+    } == {name: ("Modify", replacement) for name, replacement in expected.items()}
+    assert stacks.execute(change)["StackStatus"] == "UPDATE_COMPLETE"
 
-    assert stacks.ids() == before
+    assert stacks.ids(NAME) == before
     assert instances(stacks.api) == members, "no instance was replaced"
     group = stacks.api.client("autoscaling").describe_auto_scaling_groups(
         AutoScalingGroupNames=["chat-lab-app"]
@@ -200,13 +156,10 @@ def test_an_update_changes_things_where_they_stand(stacks):
     policy = stacks.api.client("iam").get_role_policy(RoleName="chat-lab-app", PolicyName="app")
     assert policy["PolicyDocument"]["Statement"][0]["Sid"] == "Other"
 
-    again = stacks.client.create_change_set(
-        StackName=NAME, ChangeSetName="c2", TemplateBody=json.dumps(body), ChangeSetType="UPDATE"
-    )
-    shown = stacks.client.describe_change_set(ChangeSetName=again["Id"])
+    shown = stacks.propose(NAME, "c2", body)
     assert shown["Status"] == "FAILED"
     assert "didn't contain changes" in shown["StatusReason"]
-    assert stacks.update(template())["StackStatus"] == "UPDATE_COMPLETE"
+    assert stacks.update(template(), NAME)["StackStatus"] == "UPDATE_COMPLETE"
 
 
 def test_what_was_scaled_by_hand_stays_until_the_sizes_change(stacks):
@@ -214,7 +167,7 @@ def test_what_was_scaled_by_hand_stays_until_the_sizes_change(stacks):
     autoscaling.set_desired_capacity(AutoScalingGroupName="chat-lab-app", DesiredCapacity=3)
     body = template()
     body["Resources"]["AppGroup"]["Properties"]["HealthCheckGracePeriod"] = 601
-    assert stacks.update(body)["StackStatus"] == "UPDATE_COMPLETE"
+    assert stacks.update(body, NAME)["StackStatus"] == "UPDATE_COMPLETE"
 
     def desired():
         found = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=["chat-lab-app"])
@@ -222,13 +175,13 @@ def test_what_was_scaled_by_hand_stays_until_the_sizes_change(stacks):
 
     assert desired() == 3
     body["Resources"]["AppGroup"]["Properties"]["MaxSize"] = "5"
-    assert stacks.update(body)["StackStatus"] == "UPDATE_COMPLETE"
+    assert stacks.update(body, NAME)["StackStatus"] == "UPDATE_COMPLETE"
     assert desired() == 2
-    assert stacks.update(template())["StackStatus"] == "UPDATE_COMPLETE"
+    assert stacks.update(template(), NAME)["StackStatus"] == "UPDATE_COMPLETE"
 
 
 def test_a_failed_update_goes_back(stacks):
-    before = stacks.ids()
+    before = stacks.ids(NAME)
     body = template()
     body["Resources"]["SiteTargets"]["Properties"]["HealthCheckPath"] = "/elsewhere"
     body["Resources"]["New"] = {"Type": "AWS::EC2::InternetGateway", "Properties": {}}
@@ -237,10 +190,10 @@ def test_a_failed_update_goes_back(stacks):
         "DependsOn": ["New", "SiteTargets"],
         "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "192.168.0.0/24"},
     }
-    found = stacks.update(body)
+    found = stacks.update(body, NAME)
     assert found["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert "InvalidSubnet.Range" in stacks.reasons(NAME)["Bad"]
-    assert stacks.ids() == before
+    assert stacks.ids(NAME) == before
     groups = stacks.api.client("elbv2").describe_target_groups(TargetGroupArns=[before["SiteTargets"]])
     assert groups["TargetGroups"][0]["HealthCheckPath"] == "/readyz"
     gateways = stacks.api.client("ec2").describe_internet_gateways()["InternetGateways"]

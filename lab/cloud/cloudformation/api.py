@@ -1,7 +1,6 @@
 """The API of CloudFormation. What is not here is answered with NotImplemented, not with a guess."""
 # ruff: noqa: D102 (the calls and their answers are described in CloudFormation's API reference)
 
-import threading
 from typing import Any
 
 from moto.cloudformation import responses as stock
@@ -10,11 +9,14 @@ from moto.cloudformation.exceptions import AlreadyExistsException, ValidationErr
 from moto.core.responses import ActionResult, EmptyResult
 
 from lab.cloud.cloudformation import changes
+from lab.cloud.cloudformation.admission import check_name
+from lab.cloud.cloudformation.change_set import outdate, proposed
 from lab.cloud.cloudformation.change_sets import ChangeSets
-from lab.cloud.cloudformation.requests import STACKS, living, propose, start
-from lab.cloud.cloudformation.stack import Stack
-
-_lock = threading.Lock()
+from lab.cloud.cloudformation.intrinsics import TemplateError
+from lab.cloud.cloudformation.reads import Reads
+from lab.cloud.cloudformation.requests import STACKS, check_rest, find, living, lock, start
+from lab.cloud.cloudformation.resources import Refused
+from lab.cloud.cloudformation.stack import REVIEW, Stack
 
 
 def install() -> None:
@@ -23,43 +25,60 @@ def install() -> None:
     stock.CloudFormationResponse = CloudFormation  # type: ignore[assignment, misc]
 
 
-class CloudFormation(ChangeSets):
-    """The calls about stacks."""
+class CloudFormation(ChangeSets, Reads):
+    """The calls that change stacks."""
 
     def create_stack(self) -> ActionResult:
         name = self._get_param("StackName")
-        template = self._template(None)
+        check_name(name)
+        order = self._order(None)
         on_failure = self._get_param("OnFailure") or "ROLLBACK"
         if self._get_bool_param("DisableRollback", False):
             on_failure = "DO_NOTHING"
-        with _lock:
-            if any(stack.name == name for stack in living()):
-                raise AlreadyExistsException(f"Stack [{name}] already exists")
-            stack = Stack(name, self.current_account, self.region, template, self._tags())
-            STACKS[stack.id] = stack
-        stack.protected = self._get_bool_param("EnableTerminationProtection", False)
-        start(stack, "CREATE_IN_PROGRESS", lambda: changes.create(stack, on_failure))
+        with lock:
+            stack = find(name)
+            if stack is None or stack.status != REVIEW:
+                if stack in living():
+                    raise AlreadyExistsException(f"Stack [{name}] already exists")
+                stack = Stack(name, self.current_account, self.region, order.template, order.tags)
+                STACKS[stack.id] = stack
+            outdate(stack)
+            stack.protected = self._get_bool_param("EnableTerminationProtection", False)
+            stack.capabilities = self._capabilities()
+            start(stack, "CREATE_IN_PROGRESS", lambda: changes.create(stack, order, on_failure))
         return ActionResult({"StackId": stack.id})
 
     def update_stack(self) -> ActionResult:
         stack = self._at_rest()
-        template, tags = self._template(stack), self._tags() or stack.tags
-        if not propose(stack, template, tags):
+        order = self._order(stack)
+        try:
+            found = proposed(stack, order)
+        except (Refused, TemplateError) as error:
+            raise ValidationError(message=str(error)) from error
+        if found is None:
             raise ValidationError(message="No updates are to be performed.")
-        start(stack, "UPDATE_IN_PROGRESS", lambda: changes.update(stack, template, tags))
+        with lock:
+            check_rest(stack)
+            outdate(stack)
+            stack.capabilities = self._capabilities()
+            start(stack, "UPDATE_IN_PROGRESS", lambda: changes.update(stack, order))
         return ActionResult({"StackId": stack.id})
 
     def delete_stack(self) -> ActionResult:
         wanted = self._get_param("StackName")
-        stack = next((each for each in living() if wanted in {each.name, each.id}), None)
-        if stack is None:
-            return EmptyResult()  # CloudFormation takes the deletion of what is not there for done.
-        if stack.protected:
-            message = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
-            raise ValidationError(message=message)
-        if stack.work and stack.work.is_alive():
-            raise ValidationError(message=f"Stack [{stack.name}] is in {stack.status} state.")
-        start(stack, "DELETE_IN_PROGRESS", lambda: changes.delete(stack))
+        retained = self._get_param("RetainResources") or []
+        with lock:
+            stack = find(wanted)
+            if stack is None or stack.status == "DELETE_COMPLETE":
+                return EmptyResult()  # CloudFormation takes the deletion of what is not there for done.
+            if stack.protected:
+                message = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+                raise ValidationError(message=message)
+            if stack.busy:
+                raise ValidationError(message=f"Stack [{stack.name}] is in {stack.status} state.")
+            self._check_retained(stack, retained)
+            outdate(stack)
+            start(stack, "DELETE_IN_PROGRESS", lambda: changes.delete(stack, retained))
         return EmptyResult()
 
     def update_termination_protection(self) -> ActionResult:
@@ -67,58 +86,9 @@ class CloudFormation(ChangeSets):
         stack.protected = self._get_bool_param("EnableTerminationProtection", False)
         return ActionResult({"StackId": stack.id})
 
-    def describe_stacks(self) -> ActionResult:
-        found = [self._stack()] if self._get_param("StackName") else list(living())
-        return ActionResult({"Stacks": [_about(stack) for stack in found]})
-
-    def list_stacks(self) -> ActionResult:
-        states = self._get_param("StackStatusFilter") or []
-        found = [stack for stack in STACKS.values() if not states or stack.status in states]
-        return ActionResult({"StackSummaries": [_about(stack) for stack in found]})
-
-    def describe_stack_events(self) -> ActionResult:
-        return ActionResult({"StackEvents": self._stack().events[::-1]})
-
-    def list_stack_resources(self) -> ActionResult:
-        return ActionResult({"StackResourceSummaries": self._resources("LastUpdatedTimestamp")})
-
-    def describe_stack_resources(self) -> ActionResult:
-        return ActionResult({"StackResources": self._resources("Timestamp")})
-
-    def describe_stack_resource(self) -> ActionResult:
-        found = self._resources("LastUpdatedTimestamp")
-        if not found:
-            logical, stack = self._get_param("LogicalResourceId"), self._stack()
-            raise ValidationError(message=f"Resource {logical} does not exist for stack {stack.name}")
-        return ActionResult({"StackResourceDetail": found[0]})
-
-    def get_template(self) -> ActionResult:
-        return ActionResult({"TemplateBody": self._stack().template.body})
-
-    def validate_template(self) -> ActionResult:
-        template = self._template(None)
-        about = template.sections.get("Description", "")
-        keys = [{"ParameterKey": key, "DefaultValue": value} for key, value in template.parameters.items()]
-        return ActionResult({"Description": about, "Parameters": keys})
-
-
-def _about(stack: Stack) -> dict[str, Any]:
-    about = {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "StackStatus": stack.status,
-        "CreationTime": stack.created,
-        "Description": stack.template.sections.get("Description", ""),
-        "Parameters": [
-            {"ParameterKey": key, "ParameterValue": value} for key, value in stack.template.parameters.items()
-        ],
-        "Outputs": stack.outputs,
-        "Tags": [{"Key": key, "Value": value} for key, value in stack.tags.items()],
-        "EnableTerminationProtection": stack.protected,
-        "DisableRollback": False,
-    }
-    if stack.reason:
-        about["StackStatusReason"] = stack.reason
-    if stack.updated:
-        about["LastUpdatedTime"] = stack.updated
-    return about
+    def _check_retained(self, stack: Stack, retained: list[Any]) -> None:
+        if retained and stack.status != "DELETE_FAILED":
+            message = f"Stack [{stack.name}] is in {stack.status} state: resources can be retained only when"
+            raise ValidationError(message=f"{message} its deletion has failed (DELETE_FAILED).")
+        if unknown := sorted(set(retained) - set(stack.resources)):
+            raise ValidationError(message=f"Resources [{', '.join(unknown)}] are not in stack {stack.name}.")

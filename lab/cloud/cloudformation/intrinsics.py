@@ -8,6 +8,8 @@ from typing import Any
 
 # Stands for AWS::NoValue: the property that holds it is as if it were not there.
 NOTHING = object()
+# What a change set shows of a value that is known only when the change is made.
+UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
 _PLACE = re.compile(r"\$\{([^}]+)\}")
 
 
@@ -85,7 +87,7 @@ class Evaluator:
         if name == "Split":
             return argument[1].split(argument[0])
         if name == "Select":
-            return argument[1][int(argument[0])]
+            return UNKNOWN if UNKNOWN in argument[1] else argument[1][int(argument[0])]
         if name == "FindInMap":
             found: Any = self._mappings
             for key in argument:
@@ -115,27 +117,31 @@ class Evaluator:
         return _PLACE.sub(put, text)
 
 
-def references(said: Any) -> Iterator[str]:
-    """Names of resources and parameters that this part of a template refers to, repeated as they come."""
+def uses(said: Any) -> Iterator[tuple[str, str]]:
+    """Resources and parameters that this part of a template refers to, each with the attribute or ""."""
     if isinstance(said, list):
         for each in said:
-            yield from references(each)
+            yield from uses(each)
     elif isinstance(said, dict):
         for key, each in said.items():
             if key == "Ref":
-                yield each
+                yield each, ""
             elif key == "Fn::GetAtt":
-                yield _split(each)[0]
+                yield _split(each)
             elif key == "Fn::Sub":
                 text, own = each if isinstance(each, list) else (each, {})
-                yield from (
-                    name.split(".")[0].strip()
-                    for name in _PLACE.findall(text)
-                    if name not in own and not name.startswith("!")
-                )
-                yield from references(own)
+                for place in _PLACE.findall(text):
+                    if place not in own and not place.startswith("!"):
+                        name, _, attribute = place.strip().partition(".")
+                        yield name, attribute
+                yield from uses(own)
             else:
-                yield from references(each)
+                yield from uses(each)
+
+
+def references(said: Any) -> Iterator[str]:
+    """Names of resources and parameters that this part of a template refers to, repeated as they come."""
+    return (name for name, _ in uses(said))
 
 
 def _split(said: Any) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,14 +10,19 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.core.responses import BaseResponse
 
 from lab.cloud import clients
-from lab.cloud.cloudformation.intrinsics import TemplateError
-from lab.cloud.cloudformation.proposals import proposal
-from lab.cloud.cloudformation.resources import Refused
+from lab.cloud.cloudformation.admission import check_capabilities, template_body
+from lab.cloud.cloudformation.changes import Order
 from lab.cloud.cloudformation.stack import FAILURES, Stack
 from lab.cloud.cloudformation.template import Template, read
 
 # Stacks by id, in the order of their making; deleted ones stay known by their id, as on AWS.
 STACKS: dict[str, Stack] = {}
+# States in which a stack can be changed.
+REST = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
+# Whoever makes a stack or sets out to change one is alone with them.
+lock = threading.RLock()
+# Items on a page. (On AWS a page has up to 1 MB.)
+PAGE = 100
 
 
 class Request(BaseResponse):
@@ -29,16 +34,12 @@ class Request(BaseResponse):
 
     def _template(self, stack: Stack | None) -> Template:
         """The request's template and parameters; `stack`: whose own ones it may ask to keep."""
-        body = self._get_param("TemplateBody")
-        if stack and self._get_bool_param("UsePreviousTemplate", False):
+        if stack is not None and self._get_bool_param("UsePreviousTemplate", False):
             body = stack.template.body
-        if not body:
-            raise ValidationError(message="The lab takes templates by TemplateBody.")
-        given = {}
-        for parameter in self._get_param("Parameters") or []:
-            key = parameter["ParameterKey"]
-            previous = stack.template.parameters.get(key) if stack else None
-            given[key] = previous if parameter.get("UsePreviousValue") else parameter.get("ParameterValue")
+        else:
+            inline, url = self._get_param("TemplateBody"), self._get_param("TemplateURL")
+            body = template_body(inline, url, self.region, self.headers.get("Host", ""))
+        given = self._parameters(stack.template.parameters if stack else {})
 
         def lookup(name: str) -> str:
             found = clients.client("ssm", self.region).get_parameter(Name=name)
@@ -51,40 +52,50 @@ class Request(BaseResponse):
             raise ValidationError(message=str(error)) from error
         return template
 
+    def _parameters(self, previous: Mapping[str, str]) -> dict[str, str]:
+        given = {}
+        for parameter in self._get_param("Parameters") or []:
+            key = parameter["ParameterKey"]
+            keep = parameter.get("UsePreviousValue")
+            if keep and key not in previous:
+                problem = "Cannot specify usePreviousValue as true for a parameter key not in the previous"
+                message = f"Invalid input for parameter key {key}. {problem} template"
+                raise ValidationError(message=message)
+            given[key] = previous[key] if keep else parameter.get("ParameterValue")
+        return given
+
+    def _order(self, stack: Stack | None) -> Order:
+        """What the stack is to become by this request; a new one where there is none."""
+        template = self._template(stack)
+        check_capabilities(template.resources.values(), self._capabilities())
+        return Order(template, self._tags() or (stack.tags if stack else {}))
+
+    def _capabilities(self) -> list[str]:
+        return list(self._get_param("Capabilities") or [])
+
     def _tags(self) -> dict[str, str]:
         return {tag["Key"]: tag["Value"] for tag in self._get_param("Tags") or []}
 
     def _stack(self) -> Stack:
         wanted = self._get_param("StackName")
-        by_name = {stack.name: stack for stack in living()}
-        stack = by_name.get(wanted) or STACKS.get(wanted)
+        stack = find(wanted)
         if stack is None:
             raise ValidationError(wanted)
         return stack
 
     def _at_rest(self) -> Stack:
-        stack = self._stack()
-        fit = stack.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
-        if not fit or (stack.work and stack.work.is_alive()):
-            message = f"Stack:{stack.id} is in {stack.status} state and can not be updated."
-            raise ValidationError(message=message)
+        wanted = self._get_param("StackName")
+        stack = find(wanted)
+        if stack is None or stack.status == "DELETE_COMPLETE":
+            raise ValidationError(message=f"Stack [{wanted}] does not exist")
+        check_rest(stack)
         return stack
 
-    def _resources(self, time: str) -> list[dict[str, Any]]:
-        stack, only = self._stack(), self._get_param("LogicalResourceId")
-        return [
-            {
-                "StackId": stack.id,
-                "StackName": stack.name,
-                "LogicalResourceId": logical,
-                "PhysicalResourceId": resource.physical,
-                "ResourceType": resource.type,
-                "ResourceStatus": resource.status,
-                time: resource.at,
-            }
-            for logical, resource in stack.resources.items()
-            if not only or logical == only
-        ]
+    def _page(self, key: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+        """One page of what was found, which starts where the request's token says."""
+        start = int(self._get_param("NextToken") or 0)
+        page: dict[str, Any] = {key: found[start : start + PAGE]}
+        return page | ({"NextToken": str(start + PAGE)} if start + PAGE < len(found) else {})
 
 
 def living() -> list[Stack]:
@@ -92,16 +103,24 @@ def living() -> list[Stack]:
     return [stack for stack in STACKS.values() if stack.status != "DELETE_COMPLETE"]
 
 
-def propose(stack: Stack, template: Template, tags: dict[str, str]) -> list[dict[str, Any]]:
-    """What an update would change. Raises ValidationError for a template that the stack can't have."""
-    try:
-        return proposal(stack, template, tags)
-    except (Refused, TemplateError) as error:
-        raise ValidationError(message=str(error)) from error
+def find(wanted: str) -> Stack | None:
+    """The stack of this name, or with this id, deleted or not."""
+    by_name = {stack.name: stack for stack in living()}
+    return by_name.get(wanted) or STACKS.get(wanted)
+
+
+def check_rest(stack: Stack) -> None:
+    """Raise ValidationError unless the stack can be changed now."""
+    if stack.status not in REST:
+        message = f"Stack:{stack.id} is in {stack.status} state and can not be updated."
+        raise ValidationError(message=message)
 
 
 def start(stack: Stack, status: str, work: Callable[[], None]) -> None:
-    """Do the work beside the request, as CloudFormation does; a fault of the lab itself fails the stack."""
+    """Do the work beside the request, as CloudFormation does; a fault of the lab itself fails the stack.
+
+    Called with the `lock`, by whoever looked whether the stack is in a state for it.
+    """
 
     def run() -> None:
         try:
@@ -114,5 +133,4 @@ def start(stack: Stack, status: str, work: Callable[[], None]) -> None:
 
     stack.say(status, "User Initiated")
     stack.updated = datetime.now(UTC) if stack.updated or status == "UPDATE_IN_PROGRESS" else None
-    stack.work = threading.Thread(target=run, name=f"stack-{stack.name}", daemon=True)
-    stack.work.start()
+    threading.Thread(target=run, name=f"stack-{stack.name}", daemon=True).start()

@@ -1,9 +1,7 @@
 """A stack: its template, its resources, its events."""
 
-import secrets
-import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +16,9 @@ from lab.cloud.cloudformation.resources import Refused, kind_of
 from lab.cloud.cloudformation.template import Template
 
 STACK = "AWS::CloudFormation::Stack"
+# State of a stack that was named by a change set, and has neither template nor resources yet.
+REVIEW = "REVIEW_IN_PROGRESS"
+Lookup = Callable[..., Any]
 # What a resource's maker may raise; anything else is a fault of the lab itself.
 FAILURES = (
     ClientError,
@@ -40,6 +41,8 @@ class Resource:
     given: dict[str, Any]
     said: dict[str, Any]
     status: str = "CREATE_COMPLETE"
+    # Whether it was there before the stack: then no roll-back takes it away.
+    imported: bool = False
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -61,8 +64,14 @@ class Stack:
         self.protected = False
         self.created = datetime.now(UTC)
         self.updated: datetime | None = None
-        self.work: threading.Thread | None = None
-        self.change_sets: dict[str, Any] = {}
+        self.capabilities: list[str] = []
+        # The change set that was executed last.
+        self.change_set = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done with it; one that waits for its change set is at rest."""
+        return self.status.endswith("_IN_PROGRESS") and self.status != REVIEW
 
     def cloud(self, service: str) -> Any:
         """A client of the lab's API in the stack's region."""
@@ -73,8 +82,13 @@ class Stack:
         found = self.cloud("ec2").describe_availability_zones()["AvailabilityZones"]
         return sorted(zone["ZoneName"] for zone in found)
 
-    def evaluator(self, template: Template) -> Evaluator:
-        """What works out `template`'s values from the resources that are there now."""
+    def evaluator(
+        self, template: Template, refer: Lookup | None = None, attribute: Lookup | None = None
+    ) -> Evaluator:
+        """What works out `template`'s values from the resources that are there now.
+
+        `refer` and `attribute` take the place of those that ask the resources.
+        """
         pseudo = {
             "AWS::AccountId": self.account,
             "AWS::Region": self.region,
@@ -83,14 +97,12 @@ class Stack:
             "AWS::Partition": "aws",
             "AWS::URLSuffix": "amazonaws.com",
         }
-        return template.evaluator(pseudo, self._refer, self._attribute, self.zones())
+        return template.evaluator(pseudo, refer or self.refer, attribute or self.attribute, self.zones())
 
     def say(
         self, status: str, reason: str = "", logical: str = "", resource: str = "", kind: str = ""
     ) -> None:
         """Add an event; of the stack itself when no `logical` id is given."""
-        if not logical:
-            self.status, self.reason = status, reason
         self.events.append(
             {
                 "EventId": f"{logical or self.name}-{uuid.uuid4()}",
@@ -104,14 +116,19 @@ class Stack:
                 **({"ResourceStatusReason": reason} if reason else {}),
             }
         )
+        # After the event: who reads the last state finds all that led to it.
+        if not logical:
+            self.status, self.reason = status, reason
 
     @contextmanager
-    def step(self, verb: str, logical: str, kind: str, physical: str = "") -> Iterator[list[str]]:
+    def step(
+        self, verb: str, logical: str, kind: str, physical: str = "", reason: str = ""
+    ) -> Iterator[list[str]]:
         """Events around a step with one resource: VERB_IN_PROGRESS, then VERB_COMPLETE or VERB_FAILED.
 
         What is put into the yielded list becomes the physical id. A failure is raised on as Refused.
         """
-        self.say(f"{verb}_IN_PROGRESS", "", logical, physical, kind)
+        self.say(f"{verb}_IN_PROGRESS", reason, logical, physical, kind)
         made = [physical]
         try:
             yield made
@@ -123,55 +140,25 @@ class Stack:
             raise Refused(reason) from error
         self.say(f"{verb}_COMPLETE", "", logical, made[-1], kind)
 
-    def wanted(self, template: Template, evaluator: Evaluator, logical: str) -> dict[str, Any] | None:
-        """A resource's properties as they are to be; None when its condition is false. Raises Refused."""
-        said = template.resources[logical]
-        if "Condition" in said and not evaluator.holds(said["Condition"]):
-            return None
-        kind = kind_of(said["Type"])
-        given: dict[str, Any] = evaluator.value(said.get("Properties", {}))
-        if "UpdatePolicy" in said:
-            given["UpdatePolicy"] = evaluator.value(said["UpdatePolicy"])
-        if unknown := sorted(set(given) - kind.properties):
-            raise Refused(
-                f"The lab does nothing about {', '.join(unknown)} of a {kind.type}: add it in lab/cloud/"
-                "cloudformation/resources/, or leave it out of the template."
-            )
-        if "Tags" in kind.properties and self.tags:
-            own = {tag["Key"] for tag in given.get("Tags", [])}
-            more = [{"Key": key, "Value": value} for key, value in self.tags.items() if key not in own]
-            if given.get("Tags") or more:
-                given["Tags"] = [*given.get("Tags", []), *more]
-        return given
-
-    def named(self, logical: str, given: dict[str, Any], present: Resource | None) -> dict[str, Any]:
-        """The properties, with a name if the template gives none; what is `present` keeps the one it has."""
-        kind = kind_of((present.said if present else self.template.resources[logical])["Type"])
-        if not kind.name or kind.name in given:
-            return given
-        if present:
-            return given | {kind.name: present.given[kind.name]}
-        tail = f"-{secrets.token_hex(5)}"
-        name = f"{self.name}-{logical}"[: kind.longest_name - len(tail)].rstrip("-") + tail
-        return given | {kind.name: name.lower() if kind.type == "AWS::S3::Bucket" else name}
-
-    def tell(self) -> None:
-        """Work out the outputs."""
-        evaluator = self.evaluator(self.template)
-        self.outputs = [
+    def outputs_of(self, template: Template) -> list[dict[str, Any]]:
+        """The outputs that a template gives with the resources that are there."""
+        evaluator = self.evaluator(template)
+        return [
             {
                 "OutputKey": key,
                 "OutputValue": str(evaluator.value(said["Value"])),
                 **({"Description": said["Description"]} if "Description" in said else {}),
             }
-            for key, said in self.template.sections.get("Outputs", {}).items()
+            for key, said in template.sections.get("Outputs", {}).items()
             if "Condition" not in said or evaluator.holds(said["Condition"])
         ]
 
-    def _refer(self, logical: str) -> str:
+    def refer(self, logical: str) -> str:
+        """What Ref gives of a resource that is there."""
         return self._there(logical).physical
 
-    def _attribute(self, logical: str, attribute: str) -> str:
+    def attribute(self, logical: str, attribute: str) -> str:
+        """What Fn::GetAtt gives of a resource that is there."""
         resource = self._there(logical)
         found = kind_of(resource.type).attributes(self.cloud, resource.physical)
         if attribute not in found:

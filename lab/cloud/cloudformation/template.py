@@ -1,6 +1,7 @@
 """A template and its parameters: read, checked, and put into the order in which resources are made. Pure."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ KNOWN_WORDS = {
     "UpdateReplacePolicy",
 }
 KNOWN_POLICIES = {"Delete", "Retain", "RetainExceptOnCreate"}
+FROM_SSM = "AWS::SSM::Parameter::Value<"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,18 @@ class Template:
     # Parameters as Ref gives them: names of SSM parameters looked up, lists split.
     values: dict[str, Any]
     sections: dict[str, Any]
+
+    @property
+    def told_parameters(self) -> list[dict[str, str]]:
+        """Parameters as the API tells them, with what was found in Parameter Store (ResolvedValue)."""
+        told = []
+        for key, value in self.parameters.items():
+            one = {"ParameterKey": key, "ParameterValue": value}
+            if self.sections["Parameters"][key]["Type"].startswith(FROM_SSM):
+                found = self.values[key]
+                one["ResolvedValue"] = ",".join(found) if isinstance(found, list) else found
+            told.append(one)
+        return told
 
     @property
     def resources(self) -> dict[str, dict[str, Any]]:
@@ -100,7 +114,7 @@ def read(body: str, given: Mapping[str, str], lookup: Callable[[str], str]) -> T
     parameters = {name: given.get(name, each.get("Default")) for name, each in declared.items()}
     if missing := sorted(name for name, value in parameters.items() if value is None):
         raise TemplateError(f"Parameters: [{', '.join(missing)}] must have values")
-    values = {name: _value(declared[name], str(value), lookup) for name, value in parameters.items()}
+    values = {name: _value(name, declared[name], str(value), lookup) for name, value in parameters.items()}
     if not sections.get("Resources"):
         raise TemplateError("Template format error: At least one Resources member must be defined.")
     for name, resource in sections["Resources"].items():
@@ -112,12 +126,18 @@ def read(body: str, given: Mapping[str, str], lookup: Callable[[str], str]) -> T
     return Template(body, {name: str(value) for name, value in parameters.items()}, values, sections)
 
 
-def _value(declared: Mapping[str, Any], given: str, lookup: Callable[[str], str]) -> Any:
+def _value(name: str, declared: Mapping[str, Any], given: str, lookup: Callable[[str], str]) -> Any:
     kind = declared["Type"]
     if "AllowedValues" in declared and given not in map(str, declared["AllowedValues"]):
-        raise TemplateError(f"{given} is none of the values that the parameter allows.")
-    if kind.startswith("AWS::SSM::Parameter::Value"):
-        given, kind = lookup(given), kind.removeprefix("AWS::SSM::Parameter::Value<").removesuffix(">")
+        raise TemplateError(f"Parameter '{name}' must be one of AllowedValues")
+    if "AllowedPattern" in declared and not re.fullmatch(declared["AllowedPattern"], given):
+        raise TemplateError(f"Parameter '{name}' must match pattern {declared['AllowedPattern']}")
+    if kind.startswith(FROM_SSM):
+        given, kind = lookup(given), kind.removeprefix(FROM_SSM).removesuffix(">")
     if kind == "CommaDelimitedList" or kind.startswith("List<"):
         return [each.strip() for each in given.split(",")]
     return given
+
+
+# What a stack has that only waits for its change set.
+EMPTY = Template("", {}, {}, {})

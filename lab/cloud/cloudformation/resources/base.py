@@ -17,6 +17,8 @@ class Kind:
 
     `properties`: all that the lab does something about; any other fails the stack. `replaced_by`: those whose
     change makes a new resource, as the type's page in CloudFormation's reference says ("Update requires").
+    `perhaps_replaced_by`: those of which it says "conditional", or which have it so in the type's schema
+    (conditionalCreateOnlyProperties); the lab changes them where they stand.
     `name`: the property that names the resource, filled in when the template leaves it out; of at most
     `longest_name` characters. Templates may write numbers and truths as words: clients put that right.
     """
@@ -24,8 +26,7 @@ class Kind:
     type: ClassVar[str] = ""
     properties: ClassVar[frozenset[str]] = frozenset()
     replaced_by: ClassVar[frozenset[str]] = frozenset()
-    # Whether an update gives it a new version, which others may refer to.
-    versioned: ClassVar[bool] = False
+    perhaps_replaced_by: ClassVar[frozenset[str]] = frozenset()
     name: ClassVar[str] = ""
     longest_name: ClassVar[int] = 255
 
@@ -45,6 +46,14 @@ class Kind:
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         """Delete the resource."""
         raise NotImplementedError
+
+    def exists(self, cloud: Cloud, name: str) -> bool:
+        """Whether there is one of this name, which a stack could take over."""
+        return False
+
+    def adopt(self, cloud: Cloud, given: Properties) -> str:
+        """Bring the one that is there already to the properties; its physical id."""
+        raise Refused(f"The lab can't import a {self.type} that is there.")
 
     def attributes(self, cloud: Cloud, physical: str) -> dict[str, str]:
         """What Fn::GetAtt gives, by name."""

@@ -26,7 +26,6 @@ class LaunchTemplate(Kind):
     replaced_by = names("LaunchTemplateName")
     name = "LaunchTemplateName"
     longest_name = 128
-    versioned = True
 
     def create(self, cloud: Cloud, given: Properties) -> str:
         made = cloud("ec2").create_launch_template(**given)["LaunchTemplate"]
@@ -54,6 +53,7 @@ class AutoScalingGroup(Kind):
     type = "AWS::AutoScaling::AutoScalingGroup"
     properties = names(f"{SIZES} {GROUP} AutoScalingGroupName Tags TargetGroupARNs UpdatePolicy")
     replaced_by = names("AutoScalingGroupName")
+    perhaps_replaced_by = names("LaunchTemplate VPCZoneIdentifier")
     name = "AutoScalingGroupName"
 
     def create(self, cloud: Cloud, given: Properties) -> str:

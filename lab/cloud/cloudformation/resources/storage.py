@@ -4,6 +4,8 @@
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from lab.cloud.cloudformation.resources.base import Cloud, Kind, Properties, Refused, names
 
 RULE = names("AbortIncompleteMultipartUpload ExpirationInDays Id NoncurrentVersionExpiration Prefix Status")
@@ -87,6 +89,15 @@ class Bucket(Kind):
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         cloud("s3").delete_bucket(Bucket=physical)
 
+    def exists(self, cloud: Cloud, name: str) -> bool:
+        return name in {bucket["Name"] for bucket in cloud("s3").list_buckets()["Buckets"]}
+
+    def adopt(self, cloud: Cloud, given: Properties) -> str:
+        # CloudFormation runs the update of what it imported: a property that is not given goes back to none.
+        whatever = dict.fromkeys(self.properties - set(given), "whatever there is")
+        self.update(cloud, given["BucketName"], given, whatever)
+        return str(given["BucketName"])
+
     def attributes(self, cloud: Cloud, physical: str) -> dict[str, str]:
         return {
             "Arn": f"arn:aws:s3:::{physical}",
@@ -101,13 +112,26 @@ class BucketPolicy(Kind):
     type = "AWS::S3::BucketPolicy"
     properties = names("Bucket PolicyDocument")
     replaced_by = names("Bucket")
+    name = "Bucket"
 
     def create(self, cloud: Cloud, given: Properties) -> str:
-        cloud("s3").put_bucket_policy(Bucket=given["Bucket"], Policy=json.dumps(given["PolicyDocument"]))
-        return str(given["Bucket"])
+        if self.exists(cloud, given["Bucket"]):
+            raise Refused(f"The bucket policy already exists on bucket {given['Bucket']}.")
+        return self.adopt(cloud, given)
 
     def update(self, cloud: Cloud, physical: str, given: Properties, before: Properties) -> None:
-        self.create(cloud, given)
+        self.adopt(cloud, given)
+
+    def exists(self, cloud: Cloud, name: str) -> bool:
+        try:
+            cloud("s3").get_bucket_policy(Bucket=name)
+        except ClientError:
+            return False
+        return True
+
+    def adopt(self, cloud: Cloud, given: Properties) -> str:
+        cloud("s3").put_bucket_policy(Bucket=given["Bucket"], Policy=json.dumps(given["PolicyDocument"]))
+        return str(given["Bucket"])
 
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         cloud("s3").delete_bucket_policy(Bucket=physical)
