@@ -53,6 +53,8 @@ def _fit(value: Any, shape: Any) -> Any:
         return [_fit(each, shape.member) for each in value]
     if shape.type_name in {"integer", "long"} and isinstance(value, str) and value.lstrip("-").isdigit():
         return int(value)
+    if shape.type_name in {"double", "float"} and isinstance(value, str):
+        return float(value)
     if shape.type_name == "boolean" and str(value).lower() in {"true", "false"}:
         return str(value).lower() == "true"
     if shape.type_name == "string" and isinstance(value, bool | int | float):

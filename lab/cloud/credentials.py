@@ -12,7 +12,7 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import utcnow
 from moto.iam.access_control import IAMRequest, S3IAMRequest
-from moto.iam.models import IAMBackend, iam_backends
+from moto.iam.models import iam_backends
 from moto.s3.exceptions import (
     S3AccessDeniedError,
     S3InvalidAccessKeyIdError,
@@ -23,6 +23,7 @@ from moto.s3.models import s3_backends
 from moto.sts.models import AssumedRole, STSBackend, sts_backends
 
 from lab.cloud import policies, requests, revision
+from lab.cloud.grants import lacking, principal
 
 _call_action = BaseResponse.call_action
 _assume_role = STSBackend.assume_role
@@ -57,10 +58,9 @@ def _checked_call(self: Any) -> Any:
         role = _caller(self, action)
         service = _credential(self)[1]
         if role and not (service == "sts" and action == "GetCallerIdentity"):
-            asked = requests.context(service, action, self)
+            asked = requests.context(service, action, self) | principal(role)
             for resource in requests.resources(service, action, self):
-                if not policies.allowed(_policies(role), f"{service}:{action}", resource, asked):
-                    raise _denial(self, role, f"{service}:{action}", resource)
+                _check(role, f"{service}:{action}", resource, asked)
     except Refused as error:
         status, headers, body = self.serialized(ActionResult(error))
         headers["status"] = status
@@ -82,7 +82,7 @@ def _check_s3(self: Any, bucket_name: str | None = None, key_name: str | None = 
     if role is None:
         return
     resource = f"arn:aws:s3:::{bucket_name or '*'}" + (f"/{key_name}" if key_name else "")
-    asked = requests.context("s3", action, self)
+    asked = requests.context("s3", action, self) | principal(role)
     if not _may_s3(self, role, f"s3:{action}", resource, bucket_name, asked):
         raise S3AccessDeniedError()
     bucket = f"arn:aws:s3:::{bucket_name}"
@@ -97,9 +97,7 @@ def _may_s3(
 ) -> bool:
     bucket = s3_backends[self.current_account]["aws"].buckets.get(bucket_name or "")
     own = [json.loads(bucket.policy)] if bucket and bucket.policy else []
-    return policies.allowed(_policies(role), action, resource, asked) and not policies.denied(
-        own, action, resource, asked
-    )
+    return not policies.denied(own, action, resource, asked) and not lacking(role, action, resource, asked)
 
 
 def _caller(self: Any, action: Any) -> AssumedRole | None:
@@ -153,19 +151,6 @@ def _credential(self: Any) -> tuple[str, str]:
     return parts[0], parts[3] if len(parts) > 3 else str(self.service_name)
 
 
-def _policies(role: AssumedRole) -> list[policies.Document]:
-    """Documents of all policies of a role."""
-    backend: IAMBackend = iam_backends[role.account_id]["aws"]
-    name = role.role_arn.split("/")[-1]
-    held = backend.get_role(name)
-    inline = [json.loads(text) for text in held.policies.values()]
-    attached = [
-        json.loads(next(each.document for each in policy.versions if each.is_default))
-        for policy in held.managed_policies.values()
-    ]
-    return inline + attached
-
-
 def _trusting_assume_role(self: STSBackend, **asked: Any) -> AssumedRole:
     """The role must be there; one that an instance wears (its id names the session) must trust EC2."""
     name = asked["role_arn"].split("/")[-1]
@@ -182,13 +167,15 @@ def _trusting_assume_role(self: STSBackend, **asked: Any) -> AssumedRole:
     return _assume_role(self, **asked)
 
 
-def _denial(self: Any, role: AssumedRole, action: str, resource: str) -> Refused:
+def _check(role: AssumedRole, action: str, resource: str, asked: policies.Context) -> None:
+    missing = lacking(role, action, resource, asked)
+    if not missing:
+        return
     code = {"ec2": "UnauthorizedOperation", "ssm": "AccessDeniedException"}.get(
         action.partition(":")[0], "AccessDenied"
     )
     about = f"is not authorized to perform: {action} on resource: {resource}"
-    reason = "because no identity-based policy allows the action"
-    return Refused(code, f"User: {role.arn} {about} {reason}")
+    raise Refused(code, f"User: {role.arn} {about} because no {missing} allows the {action} action")
 
 
 _S3_REFUSALS: dict[str, Any] = {

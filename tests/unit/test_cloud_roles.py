@@ -185,6 +185,56 @@ def test_of_many_writers_who_all_write_only_if_nothing_is_there_one_wins(account
     assert account.s3.get_object(Bucket=BUCKET, Key="once")["Body"].read() == str(wins[0]).encode()
 
 
+def test_a_host_writes_under_its_own_name_only(account):
+    """The user id of an instance's credentials is ROLEID:INSTANCEID (IAM, "Policy variables")."""
+    iam, s3 = account.api.client("iam"), account.as_role("s3", "app")
+    own = f"arn:aws:s3:::{BUCKET}/reports/${{aws:userid}}.json"
+    tagged = f"arn:aws:s3:::{BUCKET}/of/${{aws:PrincipalTag/corral:role}}/*"
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:PutObject", "Resource": [own, tagged]}],
+    }
+    iam.tag_role(RoleName="chat-lab-app", Tags=[{"Key": "corral:role", "Value": "app"}])
+    iam.put_role_policy(RoleName="chat-lab-app", PolicyName="reports", PolicyDocument=json.dumps(document))
+    role_id = iam.get_role(RoleName="chat-lab-app")["Role"]["RoleId"]
+    for key in (f"reports/{role_id}:i-0123.json", "of/app/x"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"mine")
+    for key in (f"reports/{role_id}:i-0124.json", "reports/x.json", "reports/${aws:userid}.json", "of/db/x"):
+        with refused("AccessDenied|403"):
+            s3.put_object(Bucket=BUCKET, Key=key, Body=b"another's")
+    iam.delete_role_policy(RoleName="chat-lab-app", PolicyName="reports")
+
+
+def test_a_boundary_holds_what_the_roles_own_policies_allow(account):
+    """Allowed is what both allow (IAM, "Permissions boundaries for IAM entities")."""
+    iam, ssm = account.api.client("iam"), account.as_role("ssm", "app")
+    asked = {"Name": "/corral/lab/app/database-password", "WithDecryption": True}
+
+    def bound(*statements):
+        document = {"Version": "2012-10-17", "Statement": list(statements)}
+        made = iam.create_policy(PolicyName=f"bound-{len(statements)}", PolicyDocument=json.dumps(document))
+        arn = made["Policy"]["Arn"]
+        iam.put_role_permissions_boundary(RoleName="chat-lab-app", PermissionsBoundary=arn)
+
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    bound(everything)
+    assert ssm.get_parameter(**asked)["Parameter"]["Value"] == "secret"
+    with refused("no identity-based policy allows the ssm:GetParameter action"):
+        ssm.get_parameter(Name="/corral/lab/elsewhere")
+    bound(everything, {"Effect": "Deny", "Action": "ssm:*", "Resource": "*"})
+    with refused("because no permissions boundary allows the ssm:GetParameter action"):
+        ssm.get_parameter(**asked)
+    key = "releases/app/1/manifest.json"
+    assert account.as_role("s3", "app").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"content"
+    iam.put_role_permissions_boundary(
+        RoleName="chat-lab-app", PermissionsBoundary="arn:aws:iam::123456789012:policy/gone"
+    )
+    with refused("AccessDenied|403"):
+        account.as_role("s3", "app").get_object(Bucket=BUCKET, Key=key)
+    iam.delete_role_permissions_boundary(RoleName="chat-lab-app")
+    assert ssm.get_parameter(**asked)["Parameter"]["Value"] == "secret"
+
+
 def statement(effect="Allow", action="s3:GetObject", resource="arn:aws:s3:::b/*", **condition):
     made = {"Effect": effect, "Action": action, "Resource": resource}
     return [{"Statement": [made | ({"Condition": condition} if condition else {})]}]
@@ -258,3 +308,41 @@ def statement(effect="Allow", action="s3:GetObject", resource="arn:aws:s3:::b/*"
 )
 def test_policies_decide_as_iam_does(documents, action, resource, context, expected):
     assert policies.allowed(documents, action, resource, context) is expected
+
+
+def with_variables(resource, version="2012-10-17", **condition):
+    [document] = statement(resource=resource, **condition)
+    return [document | {"Version": version}]
+
+
+@pytest.mark.parametrize(
+    ("documents", "resource", "context", "expected"),
+    [
+        (with_variables("b/${aws:userid}"), "b/A:i-1", {"aws:userid": ["A:i-1"]}, True),
+        (with_variables("b/${aws:UserId}/*"), "b/A:i-1/x", {"aws:userid": ["A:i-1"]}, True),
+        (with_variables("b/${aws:userid}"), "b/A:i-2", {"aws:userid": ["A:i-1"]}, False),
+        (with_variables("b/${aws:userid}"), "b/anything", {"aws:userid": ["*"]}, False),
+        (with_variables("b/${aws:username}*"), "b/", {}, False),
+        (with_variables("b/${aws:username}*"), "b/${aws:username}", {}, False),
+        (with_variables("b/${aws:username, 'nobody'}"), "b/nobody", {}, True),
+        (with_variables(["b/${aws:username}", "c/*"]), "c/x", {}, True),
+        (with_variables("b/${*}${?}${$}x"), "b/*?$x", {}, True),
+        (with_variables("b/${*}x"), "b/abcx", {}, False),
+        (with_variables("b/${aws:userid}", version="2008-10-17"), "b/A", {"aws:userid": ["A"]}, False),
+        (
+            with_variables("*", StringEquals={"s3:prefix": "home/${aws:userid}"}),
+            "b",
+            {"aws:userid": ["A"], "s3:prefix": ["home/A"]},
+            True,
+        ),
+        (
+            with_variables("*", StringLike={"s3:prefix": "home/${aws:userid}/*"}),
+            "b",
+            {"aws:userid": ["A"], "s3:prefix": ["home/B/x"]},
+            False,
+        ),
+        (with_variables("*", StringEquals={"k": "${aws:username}"}), "b", {"k": [""]}, False),
+    ],
+)
+def test_variables_stand_for_what_the_request_says(documents, resource, context, expected):
+    assert policies.allowed(documents, "s3:GetObject", resource, context) is expected

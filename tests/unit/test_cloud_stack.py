@@ -286,6 +286,63 @@ def test_functions_and_conditions(stacks):
     ]
 
 
+def test_an_alarm_is_kept_with_all_that_is_said_of_it(stacks):
+    alarm = {
+        "AlarmName": "errors",
+        "AlarmDescription": "why",
+        "Namespace": "AWS/ApplicationELB",
+        "MetricName": "HTTPCode_Target_5XX_Count",
+        "Statistic": "Sum",
+        "Dimensions": [{"Name": "LoadBalancer", "Value": "app/x/1"}],
+        "Period": 60,
+        "EvaluationPeriods": 5,
+        "DatapointsToAlarm": 3,
+        "Threshold": "10",
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": ["arn:aws:sns:eu-west-1:123456789012:topic"],
+        "OKActions": ["arn:aws:sns:eu-west-1:123456789012:topic"],
+        "Tags": [{"Key": "a", "Value": "b"}],
+    }
+    body = {"Resources": {"Errors": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm}}}
+    body["Outputs"] = {"Arn": {"Value": {"Fn::GetAtt": ["Errors", "Arn"]}}}
+    made = stacks.create(body, "alarming")
+    assert made["StackStatus"] == "CREATE_COMPLETE", stacks.reasons("alarming")
+    arn = made["Outputs"][0]["OutputValue"]
+    cloudwatch = stacks.api.client("cloudwatch")
+
+    def told():
+        found = cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]
+        tags = cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]
+        assert found["StateValue"] == "INSUFFICIENT_DATA"
+        return {key: found[key] for key in alarm if key != "Tags"} | {"Tags": tags}
+
+    assert told() == alarm | {"Threshold": 10.0}
+    alarm |= {"Threshold": 20, "Tags": [{"Key": "c", "Value": "d"}]}
+    assert stacks.update(body, "alarming")["StackStatus"] == "UPDATE_COMPLETE"
+    assert told() == alarm
+    stacks.client.delete_stack(StackName="alarming")
+    stacks.rest(made["StackId"])
+    assert cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"] == []
+
+
+def test_a_role_can_have_a_boundary(stacks):
+    iam = stacks.api.client("iam")
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    arn = iam.create_policy(PolicyName="most", PolicyDocument=json.dumps(document))["Policy"]["Arn"]
+    properties = {"AssumeRolePolicyDocument": document, "RoleName": "bounded", "PermissionsBoundary": arn}
+    body = {"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": properties}}}
+    assert stacks.create(body, "bounded")["StackStatus"] == "CREATE_COMPLETE"
+    found = iam.get_role(RoleName="bounded")["Role"]["PermissionsBoundary"]
+    assert found["PermissionsBoundaryArn"] == arn
+    properties["PermissionsBoundary"] = "arn:aws:iam::123456789012:policy/missing"
+    assert stacks.update(body, "bounded")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert stacks.reasons("bounded")["R"].startswith("Scope ARN: arn:aws:iam::123456789012:policy/missing")
+    del properties["PermissionsBoundary"]
+    assert stacks.update(body, "bounded")["StackStatus"] == "UPDATE_COMPLETE"
+    assert "PermissionsBoundary" not in iam.get_role(RoleName="bounded")["Role"]
+
+
 def test_deleting_keeps_what_is_to_be_kept_and_nothing_else(stacks):
     name = "short-lived"
     body = {

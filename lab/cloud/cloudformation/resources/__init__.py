@@ -1,6 +1,7 @@
 """Every type of resource that the lab's CloudFormation knows."""
 
 from lab.cloud.cloudformation.resources import (
+    alarms,
     balancer,
     identity,
     names,
@@ -17,6 +18,7 @@ __all__ = [
     "KINDS",
     "Kind",
     "Refused",
+    "alarms",
     "balancer",
     "identity",
     "kind_of",

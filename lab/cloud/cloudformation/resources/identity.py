@@ -4,10 +4,13 @@
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from lab.cloud.cloudformation.resources.base import (
     Cloud,
     Kind,
     Properties,
+    Refused,
     changed,
     names,
     pick,
@@ -21,15 +24,18 @@ class Role(Kind):
     """A role with its policies."""
 
     type = "AWS::IAM::Role"
-    properties = names(f"{ROLE} AssumeRolePolicyDocument ManagedPolicyArns Path Policies RoleName Tags")
+    properties = names(
+        f"{ROLE} AssumeRolePolicyDocument ManagedPolicyArns Path PermissionsBoundary Policies RoleName Tags"
+    )
     replaced_by = names("Path RoleName")
     name = "RoleName"
     longest_name = 64
 
     def create(self, cloud: Cloud, given: Properties) -> str:
+        self._check_boundary(cloud, given)
         cloud("iam").create_role(
             AssumeRolePolicyDocument=json.dumps(given["AssumeRolePolicyDocument"]),
-            **pick(given, f"{ROLE} Path RoleName Tags"),
+            **pick(given, f"{ROLE} Path PermissionsBoundary RoleName Tags"),
         )
         self._policies(cloud, given["RoleName"], given, {})
         return str(given["RoleName"])
@@ -41,6 +47,12 @@ class Role(Kind):
         if changed(given, before, "AssumeRolePolicyDocument"):
             document = json.dumps(given["AssumeRolePolicyDocument"])
             iam.update_assume_role_policy(RoleName=physical, PolicyDocument=document)
+        if changed(given, before, "PermissionsBoundary"):
+            self._check_boundary(cloud, given)
+            if boundary := given.get("PermissionsBoundary"):
+                iam.put_role_permissions_boundary(RoleName=physical, PermissionsBoundary=boundary)
+            else:
+                iam.delete_role_permissions_boundary(RoleName=physical)
         self._policies(cloud, physical, given, before)
         put, take = tag_differences(given, before)
         if take:
@@ -55,6 +67,14 @@ class Role(Kind):
     def attributes(self, cloud: Cloud, physical: str) -> dict[str, str]:
         role: dict[str, Any] = cloud("iam").get_role(RoleName=physical)["Role"]
         return {"Arn": role["Arn"], "RoleId": role["RoleId"]}
+
+    def _check_boundary(self, cloud: Cloud, given: Properties) -> None:
+        """IAM takes no boundary that is not there; moto does."""
+        if boundary := given.get("PermissionsBoundary"):
+            try:
+                cloud("iam").get_policy(PolicyArn=boundary)
+            except ClientError as error:
+                raise Refused(f"Scope ARN: {boundary} does not exist or is not attachable.") from error
 
     def _policies(self, cloud: Cloud, role: str, given: Properties, before: Properties) -> None:
         iam = cloud("iam")
