@@ -22,10 +22,23 @@ class Reader:
         self._lasting: dict[str, dict[str, Any]] = {}
 
     def instances(self) -> list[dict[str, Any]]:
-        """All instances in any state, as DescribeInstances gives them, with the id of their reservation."""
+        """All instances in any state, as DescribeInstances gives them, with what that leaves out.
+
+        ReservationId; LifecycleState of those in auto-scaling groups.
+        """
+        members = self.client("autoscaling").get_paginator("describe_auto_scaling_instances").paginate()
+        states = {
+            each["InstanceId"]: {"LifecycleState": each["LifecycleState"]}
+            for page in members
+            for each in page["AutoScalingInstances"]
+        }
         pages = self.client("ec2").get_paginator("describe_instances").paginate()
         return [
-            {**instance, "ReservationId": reservation["ReservationId"]}
+            {
+                **instance,
+                "ReservationId": reservation["ReservationId"],
+                **states.get(instance["InstanceId"], {}),
+            }
             for page in pages
             for reservation in page["Reservations"]
             for instance in reservation["Instances"]

@@ -83,6 +83,8 @@ def _meta_data(facts: Facts) -> Tree:
         "security-groups": "\n".join(group["GroupName"] for group in groups),
         "services": {"domain": "amazonaws.com", "partition": "aws"},
     }
+    if "LifecycleState" in instance:
+        found["autoscaling"] = {"target-lifecycle-state": _target(instance["LifecycleState"])}
     if facts.public_key:
         found["public-keys"] = {f"0={instance['KeyName']}": {"openssh-key": facts.public_key}}
     if facts.profile:
@@ -96,6 +98,18 @@ def _meta_data(facts: Facts) -> Tree:
     if instance.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled":
         found["tags"] = {"instance": {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}}
     return found
+
+
+def _target(lifecycle_state: str) -> str:
+    """The steady state that a member of an auto-scaling group is on its way to, or in.
+
+    (EC2 Auto Scaling User Guide, "Retrieve the target lifecycle state through instance metadata".)
+    """
+    if lifecycle_state.startswith("Terminat"):
+        return "Terminated"
+    return {"EnteringStandby": "Standby", "Standby": "Standby", "Detaching": "Detached"}.get(
+        lifecycle_state, "InService"
+    )
 
 
 def _interface(facts: Facts, address: str, name: str, mac: str) -> Tree:

@@ -8,8 +8,8 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, In
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.cloud import activities
-from lab.cloud.members import alone, balance, follow_targets, retire
+from lab.cloud import activities, group_targets, hooks
+from lab.cloud.members import alone, balance, leave, retire
 
 Group = FakeAutoScalingGroup
 
@@ -20,7 +20,7 @@ def install() -> None:
     """Put our ways in the place of moto's."""
     Group.set_desired_capacity = _set_desired  # type: ignore[method-assign]
     Group.update = _checked_update  # type: ignore[method-assign]
-    AutoScalingBackend.update_attached_target_groups = follow_targets  # type: ignore[method-assign]
+    AutoScalingBackend.update_attached_target_groups = alone(group_targets.follow)  # type: ignore[method-assign]
     AutoScalingBackend.notify_terminate_instances = _terminated  # type: ignore[method-assign]
     AutoScalingBackend.terminate_instance = _terminate_one  # type: ignore[method-assign]
     AutoScalingBackend.delete_auto_scaling_group = _delete  # type: ignore[method-assign]
@@ -28,6 +28,7 @@ def install() -> None:
     launched_by = property(lambda self: getattr(self, "launched_by", None))
     InstanceState.launch_template = launched_by  # type: ignore[assignment, method-assign]
     activities.install()
+    hooks.install()
 
 
 @alone
@@ -63,8 +64,9 @@ def _terminated(self: AutoScalingBackend, instance_ids: list[str]) -> None:
     for group in self.autoscaling_groups.values():
         gone = [member for member in group.instance_states if member.instance_id in instance_ids]
         for member in gone:
-            group.instance_states.remove(member)
-            activities.terminating(group, member.instance_id, "was terminated outside of the group")
+            leave(group, member)
+            cause = "was terminated outside of the group"
+            activities.ends(activities.terminating(group, member.instance_id, cause))
         if gone:
             balance(group)
 
@@ -108,6 +110,7 @@ def _delete(self: AutoScalingBackend, group_name: str, force: bool = False) -> N
         if member.instance.state != "terminated":
             self.ec2_backend.terminate_instances([member.instance_id])
     del self.autoscaling_groups[group_name]
+    hooks.forget(self, group_name)
 
 
 def _delete_response(self: AutoScalingResponse) -> ActionResult:

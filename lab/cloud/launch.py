@@ -8,15 +8,15 @@ from moto.ec2.utils import convert_tag_spec
 from lab.cloud import activities
 
 
-def launch(group: FakeAutoScalingGroup, subnet_id: str | None) -> None:
-    """Launch one instance in the subnet and make it a member.
+def launch(group: FakeAutoScalingGroup, subnet_id: str | None) -> InstanceState | None:
+    """Launch one instance in the subnet and make it a member that is pending; None where moto does it all.
 
     moto's own way takes the security groups of the default version, and forgets profile and metadata options.
     """
     template = group.ec2_launch_template
     if template is None:
         group.replace_autoscaling_group_instances(1, group.get_propagated_tags())
-        return
+        return None
     version = template.get_version(group.launch_template_version)
     data: dict[str, Any] = version.data
     tags = convert_tag_spec(data.get("TagSpecifications", []))
@@ -45,11 +45,14 @@ def launch(group: FakeAutoScalingGroup, subnet_id: str | None) -> None:
     if profile:
         group.ec2_backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
     instance.autoscaling_group = group  # type: ignore[attr-defined]
-    member = InstanceState(instance, protected_from_scale_in=group.new_instances_protected_from_scale_in)
+    member = InstanceState(
+        instance, "Pending", protected_from_scale_in=group.new_instances_protected_from_scale_in
+    )
     member.launched_by = {  # type: ignore[attr-defined]
         "LaunchTemplateId": template.id,
         "LaunchTemplateName": template.name,
         "Version": str(version.number),
     }
+    member.activity = activities.launching(group, instance.id)  # type: ignore[attr-defined]
     group.instance_states.append(member)
-    activities.launched(group, instance.id)
+    return member

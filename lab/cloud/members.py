@@ -1,4 +1,4 @@
-"""The members of an auto-scaling group: as many as desired, over all zones, in step with target groups."""
+"""The members of an auto-scaling group: as many as desired, over all zones, each on its way in or out."""
 
 import functools
 import threading
@@ -10,17 +10,14 @@ from datetime import UTC
 from typing import Any, TypeVar, cast
 
 from moto.autoscaling import models
-from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
-from moto.elbv2.exceptions import InvalidTargetError, TargetGroupNotFoundError
+from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 
-from lab.cloud import activities, revision, state
+from lab.cloud import activities, group_targets, lifecycle, revision, state
 from lab.cloud.launch import launch
+from lab.cloud.lifecycle import ABANDON, LIVE, TERMINATING
 
 Group = FakeAutoScalingGroup
 F = TypeVar("F", bound=Callable[..., Any])
-
-# Seconds in which the balancer sees that a target is to go; before, it does not know it as draining yet.
-NOTICE = 5.0
 
 # Requests and the clock change groups at the same time.
 _lock = threading.RLock()
@@ -39,7 +36,7 @@ def alone(function: F) -> F:
 
 @alone
 def tick() -> None:
-    """Once a second: members that died or are ill go, the drained are terminated, gaps are filled."""
+    """Once a second: members go on their ways, those that died or are ill are replaced, gaps are filled."""
     for regions in list(models.autoscaling_backends.values()):
         for backend in list(regions.values()):
             for group in list(backend.autoscaling_groups.values()):
@@ -53,27 +50,69 @@ def tick() -> None:
 def _keep(group: Group) -> None:
     health = state.target_health()
     for member in list(group.instance_states):
-        instance = member.instance
-        if instance.state == "terminated":
-            group.instance_states.remove(member)
-        elif member.lifecycle_state == "Terminating":
-            if time.monotonic() > member.until or _drained(group, member, health):  # type: ignore[attr-defined]
-                _end(group, member)
-        elif member.lifecycle_state == "InService":
-            if instance.state not in {"running", "pending"} or _ill(group, member, health):
-                member.health_status = "Unhealthy"
-            if member.health_status == "Unhealthy" and _may(group, "ReplaceUnhealthy"):
-                retire(group, member, "was taken out of service in response to a health check")
+        if member.instance.state == "terminated":
+            leave(group, member)
+        else:
+            _go_on(group, member, health)
     balance(group)
+
+
+def _go_on(group: Group, member: InstanceState, health: state.Health) -> None:
+    """Bring a member one state further, if it is time."""
+    now = member.lifecycle_state
+    if now in {"Pending:Wait", "Terminating:Wait"}:
+        look(group, member)
+    elif now == "Pending:Proceed":
+        serve(group, member)
+    elif now == "Terminating" and group_targets.drained(group, member, health):
+        if lifecycle.begin(group, member, TERMINATING):
+            activities.waits(_activity(member))
+            _enter(member, "Terminating:Wait")
+        else:
+            _end(group, member)
+    elif now == "Terminating:Proceed":
+        _end(group, member)
+    elif now == "InService":
+        if member.instance.state not in {"running", "pending"} or _ill(group, member, health):
+            member.health_status = "Unhealthy"
+        if member.health_status == "Unhealthy" and _may(group, "ReplaceUnhealthy"):
+            retire(group, member, "was taken out of service in response to a health check")
+
+
+def look(group: Group, member: InstanceState) -> None:
+    """See whether a member that waits has waited long enough, and for what."""
+    outcome = lifecycle.outcome(member)
+    if not outcome:
+        return
+    if member.lifecycle_state == "Terminating:Wait":
+        _enter(member, "Terminating:Proceed")
+    elif outcome == ABANDON:
+        activities.ends(_activity(member), lifecycle.given_up(member))
+        retire(group, member, "was taken out of service as its launch was abandoned")
+    else:
+        _enter(member, "Pending:Proceed")
+
+
+def serve(group: Group, member: InstanceState) -> None:
+    """Put a member in service; its grace begins now."""
+    member.in_service_since = time.time()  # type: ignore[attr-defined]
+    _enter(member, "InService")
+    activities.ends(_activity(member))
+    group.autoscaling_backend.update_attached_target_groups(group.name)
 
 
 def balance(group: Group) -> None:
     """Launch or retire members until there are as many as desired, evenly over the subnets."""
-    live = [member for member in group.instance_states if member.lifecycle_state == "InService"]
+    live = [member for member in group.instance_states if member.lifecycle_state in LIVE]
     missing = (group.desired_capacity or 0) - len(live)
     if missing > 0 and _may(group, "Launch"):
         for _ in range(missing):
-            launch(group, _emptiest(group))
+            new = launch(group, _emptiest(group))
+            if new and not lifecycle.begin(group, new, lifecycle.LAUNCHING):
+                serve(group, new)
+            elif new:
+                activities.waits(_activity(new))
+                _enter(new, "Pending:Wait")
     elif missing < 0 and _may(group, "Terminate"):
         for _ in range(-missing):
             chosen = _superfluous(group)
@@ -88,7 +127,7 @@ def _emptiest(group: Group) -> str | None:
     count = Counter(
         member.instance.subnet_id
         for member in group.instance_states
-        if member.lifecycle_state != "Terminating"
+        if not member.lifecycle_state.startswith("Terminating")
     )
     return min(subnets, key=lambda subnet: (count[subnet], subnets.index(subnet)), default=None)
 
@@ -98,7 +137,7 @@ def _superfluous(group: Group) -> InstanceState | None:
     live = [
         member
         for member in group.instance_states
-        if member.lifecycle_state == "InService" and not member.protected_from_scale_in
+        if member.lifecycle_state in LIVE and not member.protected_from_scale_in
     ]
     zones = Counter(member.availability_zone for member in live)
     return min(
@@ -113,34 +152,43 @@ def _superfluous(group: Group) -> InstanceState | None:
 
 
 def retire(group: Group, member: InstanceState, cause: str) -> None:
-    """Take a member out of its target groups; it is terminated when its connections have ended."""
-    member.lifecycle_state = "Terminating"
-    delays = [_delay(group, arn) for arn in group.target_group_arns]
-    member.since = time.monotonic()  # type: ignore[attr-defined]
-    member.until = member.since + max(delays, default=0.0)  # type: ignore[attr-defined]
-    activities.terminating(group, member.instance_id, cause)
-    group.autoscaling_backend.update_attached_target_groups(group.name)
+    """Take a member out of its target groups; it goes when its connections have ended, and its hooks."""
+    _enter(member, "Terminating")
+    member.activity = activities.terminating(group, member.instance_id, cause)  # type: ignore[attr-defined]
+    group_targets.drain(group, member)
+
+
+def leave(group: Group, member: InstanceState) -> None:
+    """Forget a member whose instance is gone, whatever it was waiting for."""
+    group.instance_states.remove(member)
+    activity = _activity(member)
+    if activity.get("StatusCode") in {"InProgress", "MidLifecycleAction"}:
+        going = member.lifecycle_state.startswith("Terminating")
+        activities.ends(activity, "" if going else "The instance was terminated.")
+    revision.changed()
 
 
 def _end(group: Group, member: InstanceState) -> None:
-    group.instance_states.remove(member)
-    revision.changed()
+    leave(group, member)
     if member.instance.state != "terminated":
         group.ec2_backend.terminate_instances([member.instance_id])
     group.autoscaling_backend.elbv2_backend.notify_terminate_instances([member.instance_id])
 
 
-def _drained(group: Group, member: InstanceState, health: state.Health) -> bool:
-    """Whether the balancer has seen the member go and has nothing open to it any more."""
-    known = [health.get(arn, {}) for arn in group.target_group_arns]
-    seen = time.monotonic() - member.since > NOTICE  # type: ignore[attr-defined]
-    return seen and all(member.instance_id not in targets for targets in known)
+def _enter(member: InstanceState, lifecycle_state: str) -> None:
+    member.lifecycle_state = lifecycle_state
+    revision.changed()
+
+
+def _activity(member: InstanceState) -> activities.Activity:
+    return member.__dict__.setdefault("activity", {})
 
 
 def _ill(group: Group, member: InstanceState, health: state.Health) -> bool:
     if group.health_check_type != "ELB":
         return False
-    age = time.time() - member.instance.launch_time.replace(tzinfo=UTC).timestamp()
+    launched = member.instance.launch_time.replace(tzinfo=UTC).timestamp()
+    age = time.time() - member.__dict__.get("in_service_since", launched)
     if age < float(group.health_check_grace_period or 0):
         return False
     states = [health.get(arn, {}).get(member.instance_id, {}).get("state") for arn in group.target_group_arns]
@@ -149,41 +197,3 @@ def _ill(group: Group, member: InstanceState, health: state.Health) -> bool:
 
 def _may(group: Group, process: str) -> bool:
     return process not in {each["ProcessName"] for each in group.suspended_processes}
-
-
-def _delay(group: Group, arn: str) -> float:
-    target_group = group.autoscaling_backend.elbv2_backend.target_groups.get(arn)
-    attributes = target_group.attributes if target_group else {}
-    return float(attributes.get("deregistration_delay.timeout_seconds") or 300)
-
-
-@alone
-def follow_targets(self: AutoScalingBackend, group_name: str) -> None:
-    """Register members with the group's target groups, and deregister those that no longer serve."""
-    group = self.autoscaling_groups.get(group_name)
-    if group is None:
-        return
-    mine: dict[str, set[str]] = group.__dict__.setdefault("registered", {})
-    serving = {
-        member.instance_id
-        for member in group.instance_states
-        if member.lifecycle_state == "InService" and member.instance.state == "running"
-    }
-    for arn in {*group.target_group_arns, *mine}:
-        wanted = serving if arn in group.target_group_arns else set()
-        had = mine.get(arn, set())
-        try:
-            for instance_id in sorted(had - wanted):
-                try:
-                    self.elbv2_backend.deregister_targets(arn, [{"Id": instance_id}])
-                except InvalidTargetError:
-                    continue  # It went with its instance already.
-            port = (
-                self.elbv2_backend.target_groups[arn].port if arn in self.elbv2_backend.target_groups else 0
-            )
-            if wanted - had:
-                new = [{"Id": instance_id, "Port": port} for instance_id in sorted(wanted - had)]
-                self.elbv2_backend.register_targets(arn, new)
-        except TargetGroupNotFoundError:
-            wanted = set()  # A target group may be deleted before its auto-scaling group.
-        mine[arn] = set(wanted)

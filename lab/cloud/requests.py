@@ -27,8 +27,9 @@ def resources(service: str, action: str, response: Any) -> list[str]:
         return [f"arn:aws:route53:::hostedzone/{zone}"]
     if service == "autoscaling" and "AutoScalingGroupName" in response.querystring:
         name = response.querystring["AutoScalingGroupName"][0]
-        groups = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*"
-        return [f"{groups}:autoScalingGroupName/{name}"]
+        group = response.autoscaling_backend.autoscaling_groups.get(name)
+        unknown = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{name}"
+        return [group.arn if group else unknown]
     return ["*"]
 
 
@@ -38,11 +39,25 @@ def context(service: str, action: str, response: Any) -> dict[str, list[str]]:
     found = {"aws:securetransport": [str(secure).lower()], "aws:requestedregion": [response.region]}
     if service == "route53" and action == "ChangeResourceRecordSets":
         found |= _record_changes(response.body)
+    if service == "autoscaling" and "AutoScalingGroupName" in response.querystring:
+        found |= _group_tags(response)
     if service == "s3":
         for key in ("prefix", "delimiter"):
             if key in response.querystring:
                 found[f"s3:{key}"] = list(response.querystring[key])
     return found
+
+
+def _group_tags(response: Any) -> dict[str, list[str]]:
+    """Service Authorization Reference, "Amazon EC2 Auto Scaling": a group's tags go by two names."""
+    group = response.autoscaling_backend.autoscaling_groups.get(
+        response.querystring["AutoScalingGroupName"][0]
+    )
+    return {
+        f"{prefix}:resourcetag/{tag['Key'].lower()}": [tag["Value"]]
+        for tag in (group.tags if group else [])
+        for prefix in ("aws", "autoscaling")
+    }
 
 
 def _record_changes(body: str) -> dict[str, list[str]]:

@@ -94,10 +94,29 @@ def test_the_identity_document_is_of_plain_values():
     assert document["accountId"] == "123456789012"
 
 
+@pytest.mark.parametrize(
+    ("state", "target"),
+    [
+        ("Pending", "InService"),
+        ("Pending:Wait", "InService"),
+        ("InService", "InService"),
+        ("Terminating", "Terminated"),
+        ("Terminating:Wait", "Terminated"),
+        ("Standby", "Standby"),
+        ("Detaching", "Detached"),
+    ],
+)
+def test_a_member_of_a_group_learns_where_it_is_going(state, target):
+    member = Facts({**INSTANCE, "LifecycleState": state}, "1", "eu-west-1")
+    assert find(tree(member), "meta-data/autoscaling/") == "target-lifecycle-state"
+    assert find(tree(member), "meta-data/autoscaling/target-lifecycle-state") == target
+
+
 def test_what_an_instance_has_not_is_not_there():
     bare = Facts({**INSTANCE, "MetadataOptions": {}}, "1", "eu-west-1")
-    for path in ("meta-data/tags/", "meta-data/iam/", "meta-data/public-keys/", "user-data"):
-        assert find(tree(bare), path) is None
+    for path in ("tags/", "iam/", "public-keys/", "autoscaling/"):
+        assert find(tree(bare), f"meta-data/{path}") is None
+    assert find(tree(bare), "user-data") is None
 
 
 @pytest.fixture

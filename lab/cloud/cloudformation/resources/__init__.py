@@ -3,6 +3,7 @@
 from lab.cloud.cloudformation.resources import (
     alarms,
     balancer,
+    hooks,
     identity,
     names,
     network,
@@ -20,6 +21,7 @@ __all__ = [
     "Refused",
     "alarms",
     "balancer",
+    "hooks",
     "identity",
     "kind_of",
     "names",

@@ -13,6 +13,7 @@ from lab.cloud.cloudformation.resources.base import (
     pick,
     tag_differences,
 )
+from lab.cloud.cloudformation.resources.hooks import LIST, change_hooks, check_hooks
 
 SIZES = "DesiredCapacity MaxSize MinSize"
 GROUP = "AvailabilityZones HealthCheckGracePeriod HealthCheckType LaunchTemplate VPCZoneIdentifier"
@@ -51,7 +52,7 @@ class AutoScalingGroup(Kind):
     """A group of servers. An update changes it where it stands and replaces no instance."""
 
     type = "AWS::AutoScaling::AutoScalingGroup"
-    properties = names(f"{SIZES} {GROUP} AutoScalingGroupName Tags TargetGroupARNs UpdatePolicy")
+    properties = names(f"{SIZES} {GROUP} {LIST} AutoScalingGroupName Tags TargetGroupARNs UpdatePolicy")
     replaced_by = names("AutoScalingGroupName")
     perhaps_replaced_by = names("LaunchTemplate VPCZoneIdentifier")
     name = "AutoScalingGroupName"
@@ -62,7 +63,7 @@ class AutoScalingGroup(Kind):
         cloud("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=group,
             Tags=_tags(group, given),
-            **_words(given, f"{SIZES} {GROUP} TargetGroupARNs"),
+            **_words(given, f"{SIZES} {GROUP} {LIST} TargetGroupARNs"),
         )
         return group
 
@@ -75,6 +76,7 @@ class AutoScalingGroup(Kind):
             groups.delete_tags(Tags=old)
         if put:
             groups.create_or_update_tags(Tags=put)
+        change_hooks(groups, physical, given, before)
         words = f"{GROUP} {SIZES}" if self._sizes_count(given, before) else GROUP
         groups.update_auto_scaling_group(AutoScalingGroupName=physical, **_words(given, words))
         new, had = set(given.get("TargetGroupARNs", [])), set(before.get("TargetGroupARNs", []))
@@ -98,6 +100,7 @@ class AutoScalingGroup(Kind):
 
 
 def _check(given: Properties) -> None:
+    check_hooks(given)
     if unknown := sorted(set(given.get("UpdatePolicy", {})) - {"AutoScalingScheduledAction"}):
         raise Refused(f"The lab knows no {', '.join(unknown)} in an UpdatePolicy.")
 
