@@ -3,10 +3,15 @@
 import logging
 import os
 
+import hypothesis
 import pytest
 
 from corral.settings import load
 from corral.settings.sections import Aws, Image
+
+# A busy machine fails no test.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # Whatever a test does, it finds no credentials of the machine, and asks no metadata service for some.
 for name in [name for name in os.environ if name.startswith(("AWS_", "CORRAL_"))]:
