@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,13 +12,9 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.unit.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Cloud:
@@ -35,7 +30,7 @@ class Cloud:
         return boto3.client(service, region_name="eu-west-1", endpoint_url=self.endpoint, **keys)
 
 
-def wait_for(look: Callable[[], Any], seconds: float = 10.0) -> Any:
+def wait_for(look: Callable[[], Any], seconds: float = 30.0) -> Any:
     """What `look` gives as soon as it gives something true."""
     end = time.monotonic() + seconds
     while not (found := look()):
@@ -85,7 +80,7 @@ class Stacks:
             found.update(self.client.describe_stacks(StackName=name)["Stacks"][0])
             return not found["StackStatus"].endswith("_IN_PROGRESS")
 
-        wait_for(look, 30)
+        wait_for(look)
         return found
 
     def events(self, name):
@@ -122,7 +117,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             stdout=log,
             stderr=log,
         )
-    wait_for(lambda: "listens" in (state / "log").read_text() or process.poll() is not None, 30)
+    wait_for(lambda: "listens" in (state / "log").read_text() or process.poll() is not None)
     assert process.poll() is None, (state / "log").read_text()
     yield Cloud(port, state)
     process.terminate()

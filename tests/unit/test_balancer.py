@@ -24,7 +24,8 @@ from lab.balancer.health import judge
 from lab.balancer.model import Balancer, Listener, Target, TargetGroup
 from lab.balancer.places import Places
 from lab.balancer.runtime import Row
-from tests.unit.lab_cloud import cloud, free_port, wait_for  # noqa: F401
+from tests.unit.lab_cloud import cloud, wait_for  # noqa: F401
+from tests.unit.ports import free_port
 
 GOLDEN = Path(__file__).parent / "golden" / "haproxy.cfg"
 
@@ -179,7 +180,7 @@ class Upstream:
         self.server = ThreadingHTTPServer((address, port), Handler)
         self.server.handle_error = lambda *_: None  # the balancer may hang up on it
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[0.01], daemon=True).start()
 
     def stop(self):
         self.server.shutdown()
@@ -337,7 +338,7 @@ def upstreams(site):
     yield made
     with contextlib.suppress(site.elbv2.exceptions.InvalidTargetException):
         site.deregister(*site.health())
-    wait_for(lambda: site.health() == {}, 20)
+    wait_for(lambda: site.health() == {})
     for each in made:
         each.stop()
 
@@ -359,11 +360,11 @@ def test_a_target_serves_when_its_checks_are_good_and_never_before(site, upstrea
     assert site.servers() == {first.address}
 
     second.ready = 200
-    wait_for(lambda: site.health().get(second.address) == "healthy", 20)
+    wait_for(lambda: site.health().get(second.address) == "healthy")
     assert site.servers() == {first.address, second.address}
 
     first.ready = 500
-    wait_for(lambda: site.health().get(first.address) == "unhealthy", 20)
+    wait_for(lambda: site.health().get(first.address) == "unhealthy")
     described = site.elbv2.describe_target_health(
         TargetGroupArn=site.group, Targets=[site.target(first.address)]
     )
@@ -376,7 +377,7 @@ def test_a_target_serves_when_its_checks_are_good_and_never_before(site, upstrea
 
     # As an application load balancer does: with nobody healthy, everybody is asked.
     second.ready = 500
-    wait_for(lambda: site.health().get(second.address) == "unhealthy", 20)
+    wait_for(lambda: site.health().get(second.address) == "unhealthy")
     assert site.servers() == {first.address, second.address}
     assert site.reloads == before, "targets came and fell without a reload"
 
@@ -385,10 +386,10 @@ def test_a_leaving_target_finishes_what_it_has_and_gets_nothing_new(site, upstre
     first, second = upstreams
     site.set_drain(4)
     site.register(first.address)
-    wait_for(lambda: site.health() == {first.address: "healthy"}, 20)
+    wait_for(lambda: site.health() == {first.address: "healthy"})
     socket_of_first = site.websocket()
     site.register(second.address)
-    wait_for(lambda: site.health().get(second.address) == "healthy", 20)
+    wait_for(lambda: site.health().get(second.address) == "healthy")
     slow = {}
     thread = threading.Thread(target=lambda: slow.update(answer=site.get("/slow?1.5")))
     thread.start()
@@ -400,7 +401,7 @@ def test_a_leaving_target_finishes_what_it_has_and_gets_nothing_new(site, upstre
     thread.join()
     assert slow["answer"][0] == 200
 
-    wait_for(lambda: first.address not in site.health(), 15)
+    wait_for(lambda: first.address not in site.health())
     assert socket_of_first.recv(10) == b"", "after the delay it is closed"
 
 
@@ -409,10 +410,10 @@ def test_nothing_open_means_no_delay(site, upstreams):
     wait_for(lambda: site.proxy.balancers[0].target_groups[0].drain == 300)
     first, _ = upstreams
     site.register(first.address)
-    wait_for(lambda: site.health() == {first.address: "healthy"}, 20)
+    wait_for(lambda: site.health() == {first.address: "healthy"})
     assert site.servers() == {first.address}
     site.deregister(first.address)
-    wait_for(lambda: site.health() == {}, 10)
+    wait_for(lambda: site.health() == {})
     assert site.get()[0] == 503
     site.set_drain(4)
 
@@ -421,7 +422,7 @@ def test_a_change_of_the_listeners_keeps_health_and_open_connections(site, upstr
     first, second = upstreams
     second.ready = 503
     site.register(first.address, second.address)
-    wait_for(lambda: site.health() == {first.address: "healthy", second.address: "unhealthy"}, 20)
+    wait_for(lambda: site.health() == {first.address: "healthy", second.address: "unhealthy"})
     held, before, more = site.websocket(), site.reloads, free_port()
     listener = site.elbv2.create_listener(
         LoadBalancerArn=site.balancer["LoadBalancerArn"],
@@ -450,7 +451,7 @@ def test_a_change_of_the_listeners_keeps_health_and_open_connections(site, upstr
 def test_headers_and_tls_are_an_application_load_balancers(site, upstreams):
     first, _ = upstreams
     site.register(first.address)
-    wait_for(lambda: site.health() == {first.address: "healthy"}, 20)
+    wait_for(lambda: site.health() == {first.address: "healthy"})
     assert first.checked_as == {f"{first.address}:{site.target_port}"}
     _, answer = site.get(headers={"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "spoofed"})
     headers = {key.lower(): value for key, value in answer["headers"].items()}
@@ -481,13 +482,13 @@ def test_headers_and_tls_are_an_application_load_balancers(site, upstreams):
 def test_a_killed_haproxy_comes_back_with_its_targets(site, upstreams):
     first, _ = upstreams
     site.register(first.address)
-    wait_for(lambda: site.health() == {first.address: "healthy"}, 20)
+    wait_for(lambda: site.health() == {first.address: "healthy"})
     site.process.kill()
     site.process.wait()
     # The master is gone; its worker notices by itself.
-    wait_for(lambda: _refused(site.port), 10)
+    wait_for(lambda: _refused(site.port))
     site.process = subprocess.Popen(site.proxy.command(), stdout=site.log, stderr=site.log)
-    wait_for(lambda: site.get()[0] == 200, 20)
+    wait_for(lambda: site.get()[0] == 200)
     assert site.servers() == {first.address}
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from lab import names
 from tests.unit.lab_cloud import cloud  # noqa: F401
+from tests.unit.ports import free_port
 
 RECORDS = [
     {"Name": "chat.localhost.", "Type": "SOA", "ResourceRecords": [{"Value": "ns-1 admin 1 2 3 4 5"}]},
@@ -69,11 +70,7 @@ def dnsmasq(tmp_path):
     resolver = names.Resolver(tmp_path)
     resolver.prepare("10.42.0.0/16", "eu-west-1")
     config = resolver.config.read_text().replace("listen-address=10.42.0.2", "listen-address=127.0.0.1")
-    # dnsmasq wants the same port of TCP too.
-    with socket.socket() as free, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free_udp:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free_udp.bind(("127.0.0.1", port))
+    port = free_port()
     resolver.config.write_text(config + f"port={port}\npid-file=\n")
     process = subprocess.Popen(resolver.command(), stderr=subprocess.DEVNULL)
     yield resolver, process, port
@@ -81,7 +78,7 @@ def dnsmasq(tmp_path):
     process.wait()
 
 
-def eventually(look, wanted, seconds=5.0):
+def eventually(look, wanted, seconds=30.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:

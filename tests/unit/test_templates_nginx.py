@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.templates import render
+from tests.unit.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = {
@@ -51,16 +52,6 @@ class Upstream(BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     do_POST = do_GET
-
-
-def free_ports(count):
-    chosen = [socket.socket() for _ in range(count)]
-    for one in chosen:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in chosen]
-    for one in chosen:
-        one.close()
-    return ports
 
 
 class Nginx:
@@ -140,7 +131,7 @@ def nginx(tmp_path_factory):
     upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
     threading.Thread(target=upstream.serve_forever, args=[0.01], daemon=True).start()
     home = tmp_path_factory.mktemp("nginx")
-    server = Nginx(home, upstream.server_port, free_ports(2))
+    server = Nginx(home, upstream.server_port, (free_port(), free_port()))
     (home / "srv/current/dist/index.html").write_text("the page")
     (home / "srv/current/dist/robots.txt").write_text("robots")
     (home / "srv/assets/index-B1LMrYQy.js").write_text("script")
