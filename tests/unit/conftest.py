@@ -20,6 +20,8 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    # moto makes a thousand public images anew whenever a test starts from nothing; no test asks for one.
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
 }
 
 

@@ -40,14 +40,16 @@ while True:
 
 CONNECT = """
 import json, socket, sys
-found = {}
-for pair, address, port in json.loads(sys.argv[1]):
+from concurrent.futures import ThreadPoolExecutor
+def connects(wanted):
+    pair, address, port = wanted
     try:
         socket.create_connection((address, port), timeout=0.5).close()
-        found[pair] = True
+        return pair, True
     except OSError:
-        found[pair] = False
-print(json.dumps(found))
+        return pair, False
+with ThreadPoolExecutor(32) as pool:
+    print(json.dumps(dict(pool.map(connects, json.loads(sys.argv[1])))))
 """
 
 HOLD = """

@@ -1,10 +1,11 @@
 """One release takes over from another, in a real PM2 on the real Node that hosts get."""
 
+import contextlib
 import http.client
 import json
 import os
 import platform
-import socket
+import signal
 import subprocess
 import tarfile
 import threading
@@ -15,6 +16,7 @@ import pytest
 import zstandard
 
 from corral import runtimes
+from tests.unit.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "files" / "app" / "app-processes"
@@ -66,9 +68,7 @@ class App:
         self.home, self.node = home, installed / "node/bin/node"
         for folder in ("srv/releases", "run", "log", "pm2"):
             (home / folder).mkdir(parents=True)
-        with socket.socket() as chosen:
-            chosen.bind(("127.0.0.1", 0))
-            self.port = chosen.getsockname()[1]
+        self.port = free_port()
         self.env = {
             "PATH": os.environ["PATH"],
             "PM2_HOME": str(home / "pm2"),
@@ -82,7 +82,11 @@ class App:
         daemon = installed / "pm2/node_modules/pm2/lib/Daemon.js"
         with (home / "daemon.log").open("wb") as log:
             self.daemon = subprocess.Popen(
-                [self.node, daemon], stdout=log, stderr=log, env={"PM2_HOME": self.env["PM2_HOME"]}
+                [self.node, daemon],
+                stdout=log,
+                stderr=log,
+                env={"PM2_HOME": self.env["PM2_HOME"]},
+                process_group=0,
             )
 
     def settings(self, **more):
@@ -138,7 +142,9 @@ class App:
 def app(tmp_path, installed):
     app = App(tmp_path, installed)
     yield app
-    app.daemon.terminate()
+    # Nobody asks any more, so nothing of it is let down gently.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(app.daemon.pid, signal.SIGKILL)
     app.daemon.wait(30)
 
 
@@ -156,7 +162,7 @@ def test_a_release_takes_over_without_one_failed_request(app):
     stop, seen, failed = threading.Event(), [], []
 
     def ask_on():
-        while not stop.is_set():
+        while not stop.wait(0.01):
             try:
                 seen.append(app.answer()["release"])
             except (OSError, http.client.HTTPException, ValueError) as error:

@@ -127,7 +127,7 @@ def service(tmp_path, monkeypatch):
     monkeypatch.setattr(metadata, "INSTANCES", written)
     monkeypatch.setattr(metadata.Imds, "knowledge", metadata.Knowledge())
     with ThreadingHTTPServer(("127.0.0.1", 0), metadata.Imds) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
 
         def ask(method, path, **headers):
             connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)

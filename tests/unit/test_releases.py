@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -65,16 +66,20 @@ def git(root, *words, date="2026-03-04T23:30:00-05:00"):
     return done.stdout.decode().strip()
 
 
-@pytest.fixture
-def checkout(tmp_path):
-    root = tmp_path / "checkout"
+def check_out(root):
+    """A repository with the application in it; always the same commit."""
     for name, text in APP.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    git(tmp_path, "init", "-q", str(root))
+    git(root, "init", "-q")
     git(root, "add", ".")
     git(root, "commit", "-q", "-m", "One")
     return root
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return check_out(tmp_path / "checkout")
 
 
 class Steps(list):
@@ -87,6 +92,23 @@ class Steps(list):
 
 def names_in(directory):
     return sorted(path.name for path in directory.iterdir() if path.is_dir())
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory):
+    """A first build of the application, with the steps it took."""
+    root, steps = tmp_path_factory.mktemp("built"), Steps()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NODE_ENV", "production")
+        return build.build(check_out(root / "checkout"), root / "out", step=steps), steps
+
+
+@pytest.fixture
+def built(built_once, tmp_path):
+    """The same in a directory of the test's own, as if it had been built from `checkout`."""
+    made, _ = built_once
+    shutil.copytree(made.parent, tmp_path / "out")
+    return tmp_path / "out" / made.name
 
 
 # What a release is named after
@@ -150,18 +172,16 @@ def test_a_version_that_can_name_nothing_is_refused(version):
 # Building
 
 
-def test_a_build_makes_a_whole_release_of_what_a_server_needs(checkout, tmp_path, monkeypatch):
-    monkeypatch.setenv("NODE_ENV", "production")
-    made = build.build(checkout, tmp_path / "out", "v1")
-    assert sorted(path.name for path in made.iterdir()) == [
+def test_a_build_makes_a_whole_release_of_what_a_server_needs(checkout, built):
+    assert sorted(path.name for path in built.iterdir()) == [
         "app.tar.zst",
         "app.tar.zst.sha256",
         "manifest.json",
     ]
-    subprocess.run(["sha256sum", "--check", "--strict", "app.tar.zst.sha256"], cwd=made, check=True)
-    manifest = Manifest.of(made)
-    assert (manifest.version, manifest.commit) == ("v1", git(checkout, "rev-parse", "HEAD"))
-    plain = zstandard.ZstdDecompressor().stream_reader((made / "app.tar.zst").read_bytes()).readall()
+    subprocess.run(["sha256sum", "--check", "--strict", "app.tar.zst.sha256"], cwd=built, check=True)
+    manifest, commit = Manifest.of(built), git(checkout, "rev-parse", "HEAD")
+    assert (manifest.version, manifest.commit) == (f"20260305-{commit[:10]}", commit)
+    plain = zstandard.ZstdDecompressor().stream_reader((built / "app.tar.zst").read_bytes()).readall()
     listed = subprocess.run(["tar", "-t"], input=plain, capture_output=True, check=True).stdout.decode()
     assert listed.split() == [
         "dist/",
@@ -172,30 +192,29 @@ def test_a_build_makes_a_whole_release_of_what_a_server_needs(checkout, tmp_path
         "server/main.js",
     ]
     assert manifest.files == 3
-    assert names_in(tmp_path / "out") == ["v1"]
+    assert names_in(built.parent) == [built.name]
 
 
-def test_two_checkouts_of_one_commit_give_the_same_archive(checkout, tmp_path):
+def test_two_checkouts_of_one_commit_give_the_same_archive(checkout, built, tmp_path):
     git(tmp_path, "clone", "-q", str(checkout), str(tmp_path / "other"))
     old = os.umask(0o077)
     try:
         one = Manifest.of(build.build(tmp_path / "other", tmp_path / "one"))
     finally:
         os.umask(old)
-    two = Manifest.of(build.build(checkout, tmp_path / "two"))
+    two = Manifest.of(built)
     assert dataclasses.replace(one, built_at="") == dataclasses.replace(two, built_at="")
 
 
-def test_what_is_built_already_is_not_built_again(checkout, tmp_path):
-    first, again, renamed, changed, tested = Steps(), Steps(), Steps(), Steps(), Steps()
-    out = tmp_path / "out"
-    one = build.build(checkout, out, step=first)
-    assert "Installing locked packages" in first
-    assert build.build(checkout, out, step=again) == one
+def test_what_is_built_already_is_not_built_again(checkout, built_once, built):
+    again, renamed, changed, tested = Steps(), Steps(), Steps(), Steps()
+    out = built.parent
+    assert "Installing locked packages" in built_once[1]
+    assert build.build(checkout, out, step=again) == built
     assert again == ["Reading the source"]
     named = build.build(checkout, out, "named", step=renamed)
     assert renamed == again
-    assert Manifest.of(named).sha256 == Manifest.of(one).sha256
+    assert Manifest.of(named).sha256 == Manifest.of(built).sha256
     assert (Manifest.of(named).version, Manifest.of(named).files) == ("named", 3)
     build.build(checkout, out, tests=True, step=tested)
     assert "Running the application's tests" in tested
@@ -203,17 +222,16 @@ def test_what_is_built_already_is_not_built_again(checkout, tmp_path):
     other = build.build(checkout, out, "named", step=changed)
     assert other == named
     assert "Packing the archive" in changed
-    assert Manifest.of(other).sha256 != Manifest.of(one).sha256
+    assert Manifest.of(other).sha256 != Manifest.of(built).sha256
 
 
-def test_a_damaged_release_is_built_again(checkout, tmp_path):
-    made = build.build(checkout, tmp_path / "out")
-    whole = Manifest.of(made)
-    with (made / "app.tar.zst").open("r+b") as file:
+def test_a_damaged_release_is_built_again(checkout, built):
+    whole = Manifest.of(built)
+    with (built / "app.tar.zst").open("r+b") as file:
         file.truncate(20)
     with pytest.raises(CorralError, match="Wrong checksum"):
-        Manifest.of(made)
-    assert Manifest.of(build.build(checkout, tmp_path / "out")).sha256 == whole.sha256
+        Manifest.of(built)
+    assert Manifest.of(build.build(checkout, built.parent)).sha256 == whole.sha256
 
 
 @pytest.mark.parametrize(
@@ -272,8 +290,9 @@ def test_a_killed_build_looks_unfinished_and_the_next_one_clears_it_away(checkou
     assert names_in(out) == ["v1"]
 
 
-def test_old_builds_are_removed_but_never_the_one_just_made(checkout, tmp_path):
-    out = tmp_path / "out"
+def test_old_builds_are_removed_but_never_the_one_just_made(checkout, built):
+    out = built.parent
+    os.utime(built, (0, 0))
     for number in range(build.KEPT + 3):
         build.build(checkout, out, f"v{number}")
         os.utime(out / f"v{number}", (number, number))

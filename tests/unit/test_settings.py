@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from corral.errors import CorralError
 from corral.settings import ENVIRONMENTS, ROOT, Settings, known, load
 
+LAB = load("lab")
+
 GOOD = """
 account = "123456789012"
 region = "eu-west-1"
@@ -205,10 +207,10 @@ def test_a_file_name_that_aws_takes_names_the_environment(tmp_path, name):
 def test_subnets_never_overlap_and_a_new_zone_moves_none(base, prefix, letters):
     network = IPv4Network((f"10.{base}.0.0", prefix), strict=False)
     fewer, more = (
-        load("lab").model_copy(
+        LAB.model_copy(
             update={
                 "zones": tuple(f"eu-west-1{letter}" for letter in "abcdef"[:count]),
-                "network": load("lab").network.model_copy(update={"cidr": str(network)}),
+                "network": LAB.network.model_copy(update={"cidr": str(network)}),
             }
         )
         for count in (letters, letters + 1)
