@@ -6,6 +6,9 @@ from pathlib import Path
 from lab.balancer.model import Balancer, Listener, TargetGroup
 from lab.balancer.places import MACHINE_NAMESPACE, Places
 
+# What comes in by the machine's own port.
+DOOR = "door"
+
 
 def backend(group: TargetGroup) -> str:
     """Name of a target group's backend: the end of its ARN, which is unique."""
@@ -32,7 +35,7 @@ def frontend(
     lines = [f"frontend {balancer.name}-{listener.port}"]
     if listener.port in places.ports and listener.port in open_ports:
         here = f"127.0.0.1:{places.ports[listener.port]}{places.within(MACHINE_NAMESPACE)}"
-        lines.append(f"bind {here}{tls}")
+        lines.append(f"bind {here} name {DOOR}{tls}")
     lines += [
         f"bind {places.public}:{listener.port}{tls}",
         f"timeout client {idle}s",
@@ -41,6 +44,7 @@ def frontend(
     if balancer.attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true":
         lines.append('http-request del-header "[^-A-Za-z0-9]" -m reg')
     lines += _forwarded(balancer, "https" if secure else "http", listener.port)
+    lines += _back_through_the_door(listener.port, places)
     lines += _action(balancer, listener)
     return "\n    ".join(lines)
 
@@ -63,6 +67,23 @@ def _forwarded(balancer: Balancer, scheme: str, port: int) -> list[str]:
         ]
     elif mode == "remove":
         lines.append("http-request del-header X-Forwarded-For")
+    return lines
+
+
+def _back_through_the_door(port: int, places: Places) -> list[str]:
+    """Let a redirect lead to the machine's ports where they are not the usual ones.
+
+    The site knows the usual ones only, as on AWS. A redirect to another site is left alone.
+    """
+    usual = {"https": 443, "http": 80}
+    others = {scheme: places.ports[at] for scheme, at in usual.items() if places.ports.get(at, at) != at}
+    if port not in places.ports or not others:
+        return []
+    lines = ["http-request set-var(txn.host) req.hdr(host),field(1,:)"]
+    same = f"{{ so_name {DOOR} }} {{ res.fhdr(location),field(3,/),strcmp(txn.host) eq 0 }}"
+    for scheme, here in others.items():
+        words = rf"'^{scheme}://([^:/]+)(/.*)?$' '{scheme}://\1:{here}\2'"
+        lines.append(f"http-after-response replace-header Location {words} if {same}")
     return lines
 
 

@@ -83,7 +83,7 @@ BALANCER = Balancer(
 
 
 def rendered(directory=Path("/state"), namespaces=True, api=Path("/ca/aws.pem"), site=Path("/ca/site.pem")):
-    places = Places(directory, {443: 443, 80: 8080}, namespaces=namespaces)
+    places = Places(directory, {443: 8443, 80: 8080}, namespaces=namespaces)
     servers = {backend(GROUP): [Server("i-1", "10.42.128.4", 80, "10.42.15.254")]}
     return render([BALANCER], {("chat.localhost",): site}, api, [443, 80], servers, places)
 
@@ -103,6 +103,60 @@ def test_haproxy_takes_the_configuration(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr, done.stderr
+
+
+# A target that redirects to wherever a request says.
+REDIRECTS = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(301)
+        self.send_header("Location", self.headers["X-To"])
+        self.end_headers()
+HTTPServer(("10.42.128.4", 80), Handler).serve_forever()
+"""
+# The configuration's addresses, in a network that has nothing else.
+IN_A_NETWORK = """
+ip link set lo up
+for address in 169.254.77.2 169.254.77.3 10.42.15.254 10.42.128.4; do ip addr add "$address/32" dev lo; done
+python3 -c "$1" & haproxy -q -f haproxy.cfg & shift
+until curl -so /dev/null 10.42.128.4 && curl -so /dev/null 169.254.77.3; do sleep 0.02; done
+for to in "$@"; do
+    for by in 127.0.0.1:8443 169.254.77.3:443; do
+        curl -sko /dev/null -w '%header{location}\n' -H "X-To: $to" --connect-to "::$by" https://chat.localhost:8443/
+    done
+done
+curl -so /dev/null -w '%header{location}\n' --connect-to ::127.0.0.1:8080 'http://chat.localhost:8080/a?b=c'
+curl -so /dev/null -w '%header{location}\n' --connect-to ::169.254.77.3:80 'http://chat.localhost/a?b=c'
+"""
+
+
+def test_a_redirect_leads_to_the_machines_own_port_and_nothing_else_changes(tmp_path):
+    ca.ensure(tmp_path)
+    api = ca.certificate(tmp_path, "aws", ["*.amazonaws.com"])
+    site = ca.certificate(tmp_path, "site", ["chat.localhost"])
+    (tmp_path / "servers.state").write_text("1\n")
+    (tmp_path / "haproxy.cfg").write_text(rendered(tmp_path, False, api, site))
+    own = "https://chat.localhost:8443"
+    leads = {
+        "https://chat.localhost/rooms/a,b?c=d&e=https://chat.localhost/": f"{own}/rooms/a,b?c=d&e=https://chat.localhost/",
+        "https://chat.localhost": own,
+        "http://chat.localhost/": "http://chat.localhost:8080/",
+        "https://chat.localhost:9000/": "https://chat.localhost:9000/",
+        "https://chat.localhost.example/": "https://chat.localhost.example/",
+        "/rooms": "/rooms",
+    }
+    alone = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
+    asked = subprocess.run(
+        [*alone, "timeout", "60", "sh", "-c", IN_A_NETWORK, "-", REDIRECTS, *leads],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    answers = asked.stdout.splitlines()
+    assert answers[:-2:2] == list(leads.values()), asked.stderr
+    assert answers[1:-2:2] == list(leads), "whoever came by the balancer's own address"
+    assert answers[-2:] == [f"{own}/a?b=c", "https://chat.localhost/a?b=c"]
 
 
 @pytest.mark.parametrize(
