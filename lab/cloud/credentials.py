@@ -60,7 +60,8 @@ def _checked_call(self: Any) -> Any:
         if role and not (service == "sts" and action == "GetCallerIdentity"):
             asked = requests.context(service, action, self) | principal(role)
             for resource in requests.resources(service, action, self):
-                _check(role, f"{service}:{action}", resource, asked)
+                about = asked | requests.resource_context(service, resource, self)
+                _check(role, f"{service}:{action}", resource, about)
     except Refused as error:
         status, headers, body = self.serialized(ActionResult(error))
         headers["status"] = status

@@ -30,6 +30,9 @@ def resources(service: str, action: str, response: Any) -> list[str]:
         group = response.autoscaling_backend.autoscaling_groups.get(name)
         unknown = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{name}"
         return [group.arn if group else unknown]
+    if service == "ec2" and action in {"AttachVolume", "DetachVolume"}:
+        # Both must be allowed.
+        return [f"arn:aws:ec2:{region}:{account}:{each}" for each in _volume_and_instance(response)]
     return ["*"]
 
 
@@ -58,6 +61,31 @@ def _group_tags(response: Any) -> dict[str, list[str]]:
         for tag in (group.tags if group else [])
         for prefix in ("aws", "autoscaling")
     }
+
+
+def resource_context(service: str, resource: str, response: Any) -> dict[str, list[str]]:
+    """Condition keys that are each resource's own, in small letters: its tags.
+
+    (IAM, "Controlling access to AWS resources using tags"; EC2 knows its older name for them, too.)
+    """
+    if service != "ec2" or resource == "*":
+        return {}
+    tags = response.ec2_backend.tags.get(resource.rpartition("/")[2], {})
+    return {
+        f"{prefix}:resourcetag/{key.lower()}": [value]
+        for key, value in tags.items()
+        for prefix in ("aws", "ec2")
+    }
+
+
+def _volume_and_instance(response: Any) -> list[str]:
+    """Who detaches a volume need not say from which instance."""
+    asked = response.querystring
+    volume, instance = asked["VolumeId"][0], asked.get("InstanceId", [""])[0]
+    known = response.ec2_backend.volumes.get(volume)
+    if not instance and known and known.attachment:
+        instance = known.attachment.instance.id
+    return [f"volume/{volume}", *([f"instance/{instance}"] if instance else [])]
 
 
 def _record_changes(body: str) -> dict[str, list[str]]:

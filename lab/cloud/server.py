@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import traceback
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -17,10 +18,11 @@ from lab.cloud import (
     revision,
     s3,
     target_health,
+    volumes,
 )
 from lab.cloud.cloudformation import api as cloudformation
 
-EXTENSIONS = (autoscaling, cloudformation, credentials, images, instances, s3, target_health)
+EXTENSIONS = (autoscaling, cloudformation, credentials, images, instances, s3, target_health, volumes)
 # Seconds between two looks at what has to be done without anybody asking.
 PAUSE = 1.0
 
@@ -41,5 +43,8 @@ def serve(host: str, port: int) -> None:
 def _clock() -> None:
     while True:
         time.sleep(PAUSE)
-        members.tick()
-        instances.tick()
+        for part in (members, instances, volumes):
+            try:
+                part.tick()
+            except Exception:  # One part's fault is no reason to stop the clock.
+                traceback.print_exc()

@@ -28,3 +28,13 @@ def ask_for_reboot(instance_id: str) -> None:
     place = directory() / "reboot"
     place.mkdir(parents=True, exist_ok=True)
     (place / instance_id).touch()
+
+
+def has_host(instance_id: str) -> bool:
+    """Whether there is something of an instance's host on the machine yet, or still."""
+    return (directory() / "hosts" / instance_id).exists()
+
+
+def has_volume(instance_id: str, volume_id: str) -> bool:
+    """Whether an instance's host has a volume as a disk, or is not done with letting go of it."""
+    return (directory() / "hosts" / instance_id / "volumes" / volume_id).exists()

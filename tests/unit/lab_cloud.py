@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from tests.unit.ports import free_port
 
@@ -28,6 +29,40 @@ class Cloud:
     def client(self, service: str, **credentials: str) -> Any:
         keys = {"aws_access_key_id": "lab", "aws_secret_access_key": "worth-nothing"} | credentials
         return boto3.client(service, region_name="eu-west-1", endpoint_url=self.endpoint, **keys)
+
+    def through_tls(self, service: str, **credentials: str) -> Any:
+        """A client whose requests look as if they came by the lab's TLS endpoint, as hosts' do."""
+        client = boto3.client(
+            service,
+            region_name="eu-west-1",
+            endpoint_url=self.endpoint,
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
+            **credentials,
+        )
+
+        def mark(request: Any, **_: Any) -> None:
+            request.headers["X-Forwarded-Proto"] = "https"
+
+        client.meta.events.register("before-send.*.*", mark)
+        return client
+
+    def as_host(self, service: str, role: str, statements: list[dict[str, Any]]) -> Any:
+        """A host's client: with the credentials of a new role that has these statements for its policy."""
+        trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        iam = self.client("iam")
+        made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=_document([trust]))["Role"]
+        iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=_document(statements))
+        given = self.client("sts").assume_role(RoleArn=made["Arn"], RoleSessionName="i-0123")["Credentials"]
+        return self.through_tls(
+            service,
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+        )
+
+
+def _document(statements: list[dict[str, Any]]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def wait_for(look: Callable[[], Any], seconds: float = 30.0) -> Any:

@@ -3,9 +3,7 @@
 import json
 import threading
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from corral.settings import load
@@ -49,23 +47,7 @@ class Account:
             "aws_secret_access_key": keys["SecretAccessKey"],
             "aws_session_token": keys["SessionToken"],
         } | changed
-        return self.through_tls(service, words)
-
-    def through_tls(self, service, words):
-        """A client whose requests look as if they came by the lab's TLS endpoint, as hosts' do."""
-        client = boto3.client(
-            service,
-            region_name="eu-west-1",
-            endpoint_url=self.api.endpoint,
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
-            **words,
-        )
-
-        def mark(request, **_):
-            request.headers["X-Forwarded-Proto"] = "https"
-
-        client.meta.events.register("before-send.*.*", mark)
-        return client
+        return self.api.through_tls(service, **words)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +127,7 @@ def test_only_credentials_that_were_given_out_are_good(account):
     # The operator's worthless keys are none of a host's.
     operator = {"aws_access_key_id": "lab", "aws_secret_access_key": "worth-nothing"}
     with refused("InvalidClientTokenId"):
-        account.through_tls("ssm", operator).get_parameter(Name="/corral/lab/app/database-password")
+        account.api.through_tls("ssm", **operator).get_parameter(Name="/corral/lab/app/database-password")
     assert account.ssm.get_parameter(Name="/corral/lab/app/database-password")["Parameter"]
 
 

@@ -101,14 +101,14 @@ class Steps:
     def _modify(self, logical: str, kind: Kind, given: dict[str, Any], present: Resource) -> None:
         stack, before = self.stack, present.given
 
-        def change(new: dict[str, Any], old: dict[str, Any]) -> None:
+        def change(way: Callable[..., None], new: dict[str, Any], old: dict[str, Any]) -> None:
             with stack.step("UPDATE", logical, kind.type, present.physical):
-                kind.update(stack.cloud, present.physical, new, old)
+                way(stack.cloud, present.physical, new, old)
             stack.resources[logical] = replace(present, given=new, status="UPDATE_COMPLETE")
 
         # Also when the change itself fails half-way: then what was changed is brought back.
-        self._undo.append(lambda: change(before, given))
-        change(given, before)
+        self._undo.append(lambda: change(kind.restore, before, given))
+        change(kind.update, given, before)
 
 
 def delete_resource(stack: Stack, logical: str, resource: Resource) -> None:

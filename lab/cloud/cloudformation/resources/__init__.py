@@ -12,6 +12,7 @@ from lab.cloud.cloudformation.resources import (
     security,
     servers,
     storage,
+    volumes,
 )
 from lab.cloud.cloudformation.resources.base import KINDS, Kind, Refused, kind_of
 
@@ -31,4 +32,5 @@ __all__ = [
     "security",
     "servers",
     "storage",
+    "volumes",
 ]

@@ -43,6 +43,10 @@ class Kind:
         changed = sorted(key for key in {*given, *before} if given.get(key) != before.get(key))
         raise Refused(f"The lab can't change {', '.join(changed)} of a {self.type} that is there.")
 
+    def restore(self, cloud: Cloud, physical: str, given: Properties, before: Properties) -> None:
+        """Bring the resource back to the properties `given`, for an update that has failed."""
+        self.update(cloud, physical, given, before)
+
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         """Delete the resource."""
         raise NotImplementedError

@@ -91,12 +91,26 @@ class AutoScalingGroup(Kind):
 
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         cloud("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=physical, ForceDelete=True)
+        _wait_for_the_last(cloud("ec2"), physical)
 
     def _sizes_count(self, given: Properties, before: Properties) -> bool:
         """Whether the template's sizes are to be set: CloudFormation, UpdatePolicy attribute."""
         policy = given.get("UpdatePolicy", {}).get("AutoScalingScheduledAction", {})
         ignored = str(policy.get("IgnoreUnmodifiedGroupSizeProperties", False)).lower() == "true"
         return changed(given, before, SIZES) or not ignored
+
+
+def _wait_for_the_last(ec2: Any, group: str) -> None:
+    """Wait until no instance is left: they have volumes, addresses and security groups until then."""
+    asked = [
+        {"Name": "tag:aws:autoscaling:groupName", "Values": [group]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "shutting-down", "stopped"]},
+    ]
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=asked)
+    left = [each["InstanceId"] for page in pages for one in page["Reservations"] for each in one["Instances"]]
+    if left:
+        patience = {"Delay": 0.5, "MaxAttempts": 240}
+        ec2.get_waiter("instance_terminated").wait(InstanceIds=left, WaiterConfig=patience)
 
 
 def _check(given: Properties) -> None:
