@@ -10,6 +10,7 @@ from corral.settings import Settings
 from lab import hosts
 from lab.instances import Reader
 from lab.plan import OFF, ON
+from lab.volumes import system_disks
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,18 @@ class Member:
 def members(settings: Settings) -> list[Member]:
     """All hosts of the lab, named. Raises CorralError when the API does not answer."""
     with aws.explained(settings):
-        reader = Reader(lambda service: aws.client(settings, service), settings.account, settings.region)
-        instances = reader.instances()
+        instances = _reader(settings).instances()
     present = hosts.present()
     listed = [one for one in instances if one["State"]["Name"] in ON | OFF]
     return [Member(name, one, present.get(one["InstanceId"])) for name, one in named(listed)]
+
+
+def volumes(settings: Settings) -> list[dict[str, Any]]:
+    """All volumes of the lab but the disks of the hosts' systems, as DescribeVolumes gives them."""
+    with aws.explained(settings):
+        reader = _reader(settings)
+        system = system_disks(reader.instances())
+        return [volume for volume in reader.volumes() if volume["VolumeId"] not in system]
 
 
 def named(instances: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -80,3 +88,7 @@ def find(settings: Settings, wanted: str) -> Member:
             return member
     names = ", ".join(member.name for member in known) or "none yet"
     raise CorralError(f"The lab has no host {wanted}.", f"Its hosts: {names}.", "docs/lab.md")
+
+
+def _reader(settings: Settings) -> Reader:
+    return Reader(lambda service: aws.client(settings, service), settings.account, settings.region)

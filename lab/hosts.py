@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import cgroups, mounts, network, processes
+from lab import attachments, cgroups, mounts, network, processes
 from lab.paths import HOSTS, host_namespace, resolver
 from lab.plan import Condition
 
@@ -103,7 +103,8 @@ def boot(host: Host) -> None:
         f"--machine={host.instance_id}",
         f"--directory={host.directory / 'root'}",
         f"--network-namespace-path=/run/netns/{host_namespace(host.instance_id)}",
-        "--capability=CAP_NET_ADMIN",
+        # For nftables; and to grow a mounted file system (fs/ext4/resize.c), where this machine's root can.
+        "--capability=CAP_NET_ADMIN,CAP_SYS_RESOURCE",
         f"--bind-ro={host.directory / 'hypervisor'}:/sys/hypervisor",
     ]
     processes.spawn(
@@ -135,12 +136,16 @@ def shut_down(host: Host) -> None:
 
 
 def destroy(host: Host) -> None:
-    """Turn a host off at once and remove all that it had; harmless when there is nothing."""
+    """Turn a host off at once and remove all that it had; harmless when there is nothing.
+
+    Its volumes stay, as files. Raises CorralError when one of them is still in use.
+    """
     (host.directory / "host.json").unlink(missing_ok=True)
     if process := host.process:
         process.signal(signal.SIGKILL)
         processes.stop(process, grace=1)
     cgroups.remove(host.instance_id)
+    attachments.release(host.directory)
     network.detach_host(host.instance_id)
     mounts.remove_tree(host.directory)
 

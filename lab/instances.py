@@ -44,6 +44,11 @@ class Reader:
             for instance in reservation["Instances"]
         ]
 
+    def volumes(self) -> list[dict[str, Any]]:
+        """All volumes, as DescribeVolumes gives them."""
+        pages = self.client("ec2").get_paginator("describe_volumes").paginate()
+        return [volume for page in pages for volume in page["Volumes"]]
+
     def facts(self, instance: dict[str, Any]) -> Facts:
         """What the metadata service says of an instance."""
         instance_id = instance["InstanceId"]

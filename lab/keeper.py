@@ -61,7 +61,7 @@ class Keeper:
         for half in hosts.half_made():
             if half.instance_id not in self.busy:
                 hosts.destroy(half)
-        present = {key: host for key, host in hosts.present().items() if key not in self.busy}
+        present = self.idle()
         states = {key: one["State"]["Name"] for key, one in known.items() if key not in self.busy}
         wanted = {key: state for key, state in states.items() if state not in ON or key in live}
         conditions = {key: host.condition for key, host in present.items()}
@@ -70,6 +70,10 @@ class Keeper:
             log.info("%s: %s", action.instance_id, action.verb.value)
             host, instance = present.get(action.instance_id), known.get(action.instance_id)
             self.busy[action.instance_id] = self.pool.submit(self._attempt, action, host, instance)
+
+    def idle(self) -> dict[str, hosts.Host]:
+        """Hosts that are there and to which nothing is being done, by instance id."""
+        return {key: host for key, host in hosts.present().items() if key not in self.busy}
 
     def _attempt(self, action: Action, host: hosts.Host | None, instance: Instance | None) -> None:
         try:

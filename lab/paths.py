@@ -8,6 +8,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Gone after `corral lab down`.
 STATE = Path("/var/lib/corral-lab")
 HOSTS = STATE / "hosts"
+VOLUMES = STATE / "volumes"
 SERVICES = STATE / "services"
 REBOOTS = STATE / "reboot"
 INSTANCES = STATE / "instances.json"

@@ -70,6 +70,12 @@ def check_machine(cidr: str) -> None:
             "Use a virtual machine, or a privileged container.",
             SEE,
         )
+    if not run("losetup", "--find", check=False):
+        raise CorralError(
+            "This machine has no loop devices, and the lab's volumes are some.",
+            "Load the kernel's module for them: modprobe loop. A container must be given /dev/loop-control.",
+            SEE,
+        )
     _check_room()
     routes = json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
     nameservers = re.findall(r"^nameserver\s+([\d.]+)\s*$", Path("/etc/resolv.conf").read_text(), re.M)

@@ -1,4 +1,4 @@
-"""Lets the lab follow the AWS API: hosts, metadata, security groups, balancer, names."""
+"""Lets the lab follow the AWS API: hosts, their disks, metadata, security groups, balancer, names."""
 
 import functools
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from corral import aws
 from corral import settings as environments
 from corral.settings import Settings
-from lab import network, security_groups
+from lab import network, security_groups, volumes
 from lab.balancer import Proxy
 from lab.cloud import revision
 from lab.commands import in_namespace, run
@@ -45,6 +45,7 @@ class Reconciler:
         )
         self.errors: dict[str, str] = {}
         self.instances: list[dict[str, Any]] = []
+        self.volumes: list[dict[str, Any]] = []
         self.groups: list[dict[str, Any]] = []
         self.rules = ""
         self.revision = ""
@@ -59,6 +60,7 @@ class Reconciler:
         self._part("API", self._look_when_changed)
         if self.looked:
             self._part("hosts", lambda: self.keeper.follow(self.instances))
+            self._part("volumes", lambda: volumes.follow(self.volumes, self.instances, self.keeper.idle()))
             self._part("targets", self._follow_targets)
         write_atomically(RECONCILER_STATUS, json.dumps({"errors": self.errors}))
 
@@ -68,7 +70,7 @@ class Reconciler:
             now = answer.read().decode()
         if now == self.revision and not self.errors and time.monotonic() - self.looked < _BELIEVE_SECONDS:
             return
-        self.instances = self.reader.instances()
+        self.instances, self.volumes = self.reader.instances(), self.reader.volumes()
         self._part("balancer", self._read_balancer)
         self._part("security groups", self._follow_security_groups)
         self._part("names", self._follow_names)

@@ -1,4 +1,4 @@
-"""What the lab looks like now: its hosts, its services, its site, as tables."""
+"""What the lab looks like now: its hosts, their volumes, its services, its site, as tables."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from corral.settings import Settings
 from lab import fleet, observe
 from lab.commands import in_namespace, run
 from lab.configuration import Configuration
-from lab.paths import BALANCER_NAMESPACE, RECONCILER_STATUS, TARGET_HEALTH
+from lab.paths import BALANCER_NAMESPACE, RECONCILER_STATUS, TARGET_HEALTH, VOLUMES
 from lab.services import all_services
 
 # A host that has not reached this far after so many seconds is shown with its console's last words.
@@ -24,7 +24,9 @@ def show(settings: Settings, configuration: Configuration, console: Console) -> 
     members = fleet.members(settings)
     services = all_services(settings, configuration).values()
     faults = [f"{part}: {message}" for part, message in reconciler_errors().items()]
-    console.print(Group(_hosts(members), _services(services)))
+    volumes = fleet.volumes(settings)
+    tables = [_hosts(members), *([_volumes(volumes, members)] if volumes else []), _services(services)]
+    console.print(Group(*tables))
     for member in members:
         for line in _words_of_the_stuck(member):
             console.print(line, markup=False)
@@ -103,6 +105,27 @@ def _row(member: fleet.Member, health: dict[str, list[dict[str, Any]]]) -> tuple
         ", ".join(states),
         f"{observe.memory(host) / 2**20:.0f} MiB" if host else "",
     )
+
+
+def _volumes(volumes: list[dict[str, Any]], members: list[fleet.Member]) -> Table:
+    table = Table(title="\nvolumes", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in ("volume", "name", "zone", "size", "used", "host", "state"):
+        table.add_column(column, no_wrap=True, justify="right" if column in ("size", "used") else "left")
+    names = {member.instance_id: member.name for member in members}
+    for volume in volumes:
+        tags = {tag["Key"]: tag["Value"] for tag in volume.get("Tags", [])}
+        file = VOLUMES / volume["VolumeId"]
+        attachment = next(iter(volume["Attachments"]), {"State": volume["State"], "InstanceId": ""})
+        table.add_row(
+            volume["VolumeId"],
+            tags.get("Name", ""),
+            volume["AvailabilityZone"],
+            f"{volume['Size']} GiB",
+            f"{file.stat().st_blocks * 512 / 2**20:.0f} MiB" if file.exists() else "",
+            names.get(attachment["InstanceId"], attachment["InstanceId"]),
+            attachment["State"],
+        )
+    return table
 
 
 def _services(services: Any) -> Table:

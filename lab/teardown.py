@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from corral.errors import CorralError
-from lab import cgroups, guard, hosts, mounts, network, processes
-from lab.paths import HOSTS, IMAGES, LINK, SERVICES, STATE
+from lab import cgroups, guard, hosts, loops, mounts, network, processes
+from lab.paths import HOSTS, IMAGES, LINK, SERVICES, STATE, VOLUMES
 
 # In this order: the reconciler would start the others again.
 _FIRST = ("reconciler", "image")
 
 
 def remove_everything(tell: Callable[[str], None]) -> None:
-    """Processes, mounts, namespaces, links, rules, routes, state; raises CorralError when something stayed.
+    """Processes, mounts, loop devices, namespaces, rules, state; raises CorralError when something stayed.
 
     `tell`: is given a few words at each step.
     """
@@ -22,7 +23,7 @@ def remove_everything(tell: Callable[[str], None]) -> None:
     tell("stopping hosts")
     with ThreadPoolExecutor(8) as pool:
         directories = list(HOSTS.iterdir()) if HOSTS.is_dir() else []
-        list(pool.map(lambda directory: hosts.destroy(hosts.Host(directory.name, "", 0)), directories))
+        list(pool.map(_destroy, directories))
     for pid in inhabitants():
         processes.kill(pid)
     processes.wait_until(lambda: not inhabitants(), seconds=5)
@@ -30,6 +31,7 @@ def remove_everything(tell: Callable[[str], None]) -> None:
     tell("removing mounts, network and state")
     for place in (STATE, IMAGES):
         mounts.unmount_below(place)
+    loops.detach(VOLUMES, seconds=10)
     network.down()
     mounts.remove_tree(STATE)
     if left := leftovers():
@@ -44,6 +46,7 @@ def leftovers() -> list[str]:
     """What of the lab is on the machine, in words; nothing after `corral lab down`."""
     found = [f"process {pid}" for pid in inhabitants()]
     found += [f"mount {point}" for place in (STATE, IMAGES) for point in mounts.below(place)]
+    found += [f"loop device of {file}" for file in loops.attached(STATE)]
     found += [f"namespace {name}" for name in network.namespaces()]
     found += [f"interface {LINK}"] if Path(f"/sys/class/net/{LINK}").exists() else []
     found += ["the guard's rules"] if guard.is_up() else []
@@ -66,6 +69,11 @@ def _inside(pid: int, network_namespaces: set[int]) -> bool:
     except OSError:  # it ended meanwhile, or is a kernel thread
         return False
     return inode in network_namespaces or any(root.is_relative_to(place) for place in (STATE, IMAGES))
+
+
+def _destroy(directory: Path) -> None:
+    with suppress(CorralError):  # A disk in use: by a process that is ended next, or it is found in the end.
+        hosts.destroy(hosts.Host(directory.name, "", 0))
 
 
 def _stop_services() -> None:

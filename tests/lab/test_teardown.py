@@ -39,12 +39,14 @@ def traces(cidr):
     """Everything of the lab that is on this machine now, beside its cache."""
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    loops = subprocess.run(["losetup", "--all"], capture_output=True, text=True, check=True).stdout
     return [
         *[f"namespace {n}" for n in names("ip", "-j", "netns", key="name") if "corral" in n],
         *[f"interface {n}" for n in names("ip", "-j", "link", key="ifname") if "corral" in n],
         *[f"route {n}" for n in names("ip", "-j", "route", "show", "table", "all", key="dst") if n == cidr],
         *[f"nft {line}" for line in tables.splitlines() if "corral" in line],
         *[f"mount {line}" for line in mounts if "corral-lab" in line],
+        *[f"loop device {line}" for line in loops.splitlines() if "corral-lab" in line],
         *processes(),
         *([f"directory {STATE}"] if STATE.exists() else []),
     ]
@@ -56,8 +58,26 @@ def cidr(fleet):
     # The session's fleet is expected up by whoever comes after, and taken down at the end.
 
 
-def test_down_leaves_nothing(cidr):
-    assert traces(cidr), "the lab is up, so there must be something to find"
+def mount_a_volume(fleet):
+    """Give a host of the fleet one more disk, and mount it there."""
+    host, ec2 = fleet.members("db")[0], fleet.client("ec2")
+    instance = ec2.describe_instances(InstanceIds=[host.instance_id])["Reservations"][0]["Instances"][0]
+    zone = instance["Placement"]["AvailabilityZone"]
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+    ec2.get_waiter("volume_available").wait(VolumeIds=[volume], WaiterConfig={"Delay": 1})
+    ec2.attach_volume(VolumeId=volume, InstanceId=host.instance_id, Device="/dev/sdz")
+    path = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
+    mount = f"mkfs.ext4 -q {path} && mkdir /mnt/disk && mount {path} /mnt/disk && echo mounted"
+    wait_for("its disk", lambda: fleet.shell(host, f"[ -b {path} ]", check=False).returncode == 0, 10)
+    assert fleet.shell(host, mount).stdout == "mounted\n"
+
+
+def test_down_leaves_nothing(cidr, fleet):
+    mount_a_volume(fleet)
+    assert "loop device" in " ".join(traces(cidr)), "the lab is up, so there must be something to find"
+    # Nobody is left to follow the API, and the host dies with its disk mounted.
+    (reconciler,) = [line.split()[1].rstrip(":") for line in processes() if "lab.reconciler" in line]
+    os.kill(int(reconciler), signal.SIGKILL)
     run("corral", "lab", "down")
     assert traces(cidr) == []
 
