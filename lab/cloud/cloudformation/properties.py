@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from lab.cloud.cloudformation.intrinsics import Evaluator
+from lab.cloud.cloudformation.intrinsics import NOTHING, Evaluator
 from lab.cloud.cloudformation.resources import Kind, Refused, kind_of
 from lab.cloud.cloudformation.stack import Stack
 from lab.cloud.cloudformation.template import Template
@@ -23,7 +23,8 @@ def wanted(
     kind = kind_of(said["Type"])
     given: dict[str, Any] = evaluator.value(said.get("Properties", {}))
     if "UpdatePolicy" in said:
-        given["UpdatePolicy"] = evaluator.value(said["UpdatePolicy"])
+        policy = evaluator.value(said["UpdatePolicy"])
+        given |= {} if policy is NOTHING else {"UpdatePolicy": policy}
     if unknown := sorted(set(given) - kind.properties):
         raise Refused(
             f"The lab does nothing about {', '.join(unknown)} of a {kind.type}: add it in lab/cloud/"

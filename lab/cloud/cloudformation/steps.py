@@ -101,9 +101,13 @@ class Steps:
     def _modify(self, logical: str, kind: Kind, given: dict[str, Any], present: Resource) -> None:
         stack, before = self.stack, present.given
 
+        def say(progress: str) -> None:
+            stack.say("UPDATE_IN_PROGRESS", progress, logical, present.physical, kind.type)
+
         def change(way: Callable[..., None], new: dict[str, Any], old: dict[str, Any]) -> None:
             with stack.step("UPDATE", logical, kind.type, present.physical):
                 way(stack.cloud, present.physical, new, old)
+                kind.settle(stack.cloud, present.physical, new, old, say)
             stack.resources[logical] = replace(present, given=new, status="UPDATE_COMPLETE")
 
         # Also when the change itself fails half-way: then what was changed is brought back.

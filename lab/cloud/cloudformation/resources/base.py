@@ -47,6 +47,11 @@ class Kind:
         """Bring the resource back to the properties `given`, for an update that has failed."""
         self.update(cloud, physical, given, before)
 
+    def settle(
+        self, cloud: Cloud, physical: str, given: Properties, before: Properties, say: Callable[[str], None]
+    ) -> None:
+        """Do what follows an update before it is complete, such as replacing servers. `say` adds an event."""
+
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         """Delete the resource."""
         raise NotImplementedError

@@ -1,19 +1,21 @@
 """Launch templates and auto-scaling groups."""
 # ruff: noqa: D102 (what create, update, delete and attributes do is said once, in base.py)
 
+from collections.abc import Callable
 from typing import Any
 
 from lab.cloud.cloudformation.resources.base import (
     Cloud,
     Kind,
     Properties,
-    Refused,
     changed,
     names,
     pick,
     tag_differences,
 )
 from lab.cloud.cloudformation.resources.hooks import LIST, change_hooks, check_hooks
+from lab.cloud.cloudformation.resources.rolling import Roll
+from lab.cloud.cloudformation.resources.update_policy import SCHEDULED, policy_of
 
 SIZES = "DesiredCapacity MaxSize MinSize"
 GROUP = "AvailabilityZones HealthCheckGracePeriod HealthCheckType LaunchTemplate VPCZoneIdentifier"
@@ -49,7 +51,7 @@ class LaunchTemplate(Kind):
 
 
 class AutoScalingGroup(Kind):
-    """A group of servers. An update changes it where it stands and replaces no instance."""
+    """A group of servers. An update changes it where it stands; its UpdatePolicy may then replace members."""
 
     type = "AWS::AutoScaling::AutoScalingGroup"
     properties = names(f"{SIZES} {GROUP} {LIST} AutoScalingGroupName Tags TargetGroupARNs UpdatePolicy")
@@ -89,13 +91,20 @@ class AutoScalingGroup(Kind):
                 AutoScalingGroupName=physical, TargetGroupARNs=sorted(had - new)
             )
 
+    def settle(
+        self, cloud: Cloud, physical: str, given: Properties, before: Properties, say: Callable[[str], None]
+    ) -> None:
+        if policy := policy_of(given):
+            roll = Roll(cloud("autoscaling"), cloud("ec2"), physical, policy, say)
+            roll.run(_words(before, "LaunchTemplate VPCZoneIdentifier"))
+
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         cloud("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=physical, ForceDelete=True)
         _wait_for_the_last(cloud("ec2"), physical)
 
     def _sizes_count(self, given: Properties, before: Properties) -> bool:
         """Whether the template's sizes are to be set: CloudFormation, UpdatePolicy attribute."""
-        policy = given.get("UpdatePolicy", {}).get("AutoScalingScheduledAction", {})
+        policy = given.get("UpdatePolicy", {}).get(SCHEDULED, {})
         ignored = str(policy.get("IgnoreUnmodifiedGroupSizeProperties", False)).lower() == "true"
         return changed(given, before, SIZES) or not ignored
 
@@ -115,8 +124,7 @@ def _wait_for_the_last(ec2: Any, group: str) -> None:
 
 def _check(given: Properties) -> None:
     check_hooks(given)
-    if unknown := sorted(set(given.get("UpdatePolicy", {})) - {"AutoScalingScheduledAction"}):
-        raise Refused(f"The lab knows no {', '.join(unknown)} in an UpdatePolicy.")
+    policy_of(given)
 
 
 def _words(given: Properties, keys: str) -> dict[str, Any]:
