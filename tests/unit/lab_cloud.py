@@ -115,7 +115,7 @@ class Stacks:
             found.update(self.client.describe_stacks(StackName=name)["Stacks"][0])
             return not found["StackStatus"].endswith("_IN_PROGRESS")
 
-        wait_for(look)
+        wait_for(look, 120)  # longer than any operation on a busy machine
         return found
 
     def events(self, name):
@@ -152,7 +152,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             stdout=log,
             stderr=log,
         )
-    wait_for(lambda: "listens" in (state / "log").read_text() or process.poll() is not None)
+    wait_for(lambda: "listens" in (state / "log").read_text() or process.poll() is not None, 120)
     assert process.poll() is None, (state / "log").read_text()
     yield Cloud(port, state)
     process.terminate()

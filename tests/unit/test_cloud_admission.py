@@ -140,6 +140,17 @@ def test_places_elsewhere(url):
         admission.place(url, "169.254.77.2:4566")
 
 
+def test_what_the_lab_does_nothing_about_is_refused(stacks):
+    words = {"StackName": "asking", "TemplateBody": TEMPLATE}
+    with pytest.raises(ClientError, match="does nothing about TimeoutInMinutes"):
+        stacks.client.create_stack(**words, TimeoutInMinutes=5)
+    role = "arn:aws:iam::123456789012:role/deployer"
+    with pytest.raises(ClientError, match="does nothing about RoleARN"):
+        stacks.client.create_change_set(**words, ChangeSetName="c", ChangeSetType="CREATE", RoleARN=role)
+    with pytest.raises(ClientError, match="does nothing about DeletionMode"):
+        stacks.client.delete_stack(StackName="asking", DeletionMode="FORCE_DELETE_STACK")
+
+
 def test_an_ssm_parameters_value_is_told_and_looked_up_anew(stacks):
     ssm = stacks.api.client("ssm")
     ssm.put_parameter(Name="/image", Value="ami-1", Type="String")

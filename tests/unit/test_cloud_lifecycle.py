@@ -56,9 +56,9 @@ class Group:
             each["InstanceId"]: each["LifecycleState"] for each in found["AutoScalingGroups"][0]["Instances"]
         }
 
-    def wait(self, *states, seconds=10.0):
+    def wait(self, *states):
         """Until the members' states are these; the members in that order."""
-        wait_for(lambda: sorted(self.states().values()) == sorted(states), seconds)
+        wait_for(lambda: sorted(self.states().values()) == sorted(states))
         return [key for state in states for key, found in self.states().items() if found == state]
 
     def answer(self, hook, instance, result="CONTINUE", call="complete_lifecycle_action", **more):

@@ -66,6 +66,7 @@ class CloudFormation(ChangeSets, Reads):
 
     def delete_stack(self) -> ActionResult:
         wanted = self._get_param("StackName")
+        self._refuse_what_is_not_done()
         retained = self._get_param("RetainResources") or []
         with lock:
             stack = find(wanted)

@@ -75,6 +75,7 @@ class ChangeSets(Request):
         return EmptyResult()
 
     def execute_change_set(self) -> ActionResult:
+        self._refuse_what_is_not_done()
         chosen = self._change_set()
         stack, asked = chosen.stack, self._get_bool_param("DisableRollback")
         if chosen.on_failure and asked is not None:

@@ -18,7 +18,22 @@ from lab.cloud.cloudformation.template import Template, read
 # Stacks by id, in the order of their making; deleted ones stay known by their id, as on AWS.
 STACKS: dict[str, Stack] = {}
 # States in which a stack can be changed.
-REST = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
+REST = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+# What requests may say and the lab does nothing about.
+NOT_DONE = (
+    "DeletionMode",
+    "DeploymentConfig",
+    "DeploymentMode",
+    "NotificationARNs",
+    "ResourceTypes",
+    "ResourcesToImport",
+    "RetainExceptOnCreate",
+    "RoleARN",
+    "RollbackConfiguration",
+    "StackPolicyBody",
+    "StackPolicyURL",
+    "TimeoutInMinutes",
+)
 # Whoever makes a stack or sets out to change one is alone with them.
 lock = threading.RLock()
 # Items on a page. (On AWS a page has up to 1 MB.)
@@ -66,9 +81,14 @@ class Request(BaseResponse):
 
     def _order(self, stack: Stack | None) -> Order:
         """What the stack is to become by this request; a new one where there is none."""
+        self._refuse_what_is_not_done()
         template = self._template(stack)
         check_capabilities(template.resources.values(), self._capabilities())
         return Order(template, self._tags() or (stack.tags if stack else {}))
+
+    def _refuse_what_is_not_done(self) -> None:
+        if asked := [word for word in NOT_DONE if self._get_param(word)]:
+            raise ValidationError(message=f"The lab's CloudFormation does nothing about {', '.join(asked)}.")
 
     def _capabilities(self) -> list[str]:
         return list(self._get_param("Capabilities") or [])
