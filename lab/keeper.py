@@ -53,27 +53,30 @@ class Keeper:
     def follow(self, instances: list[Instance]) -> None:
         """Begin what brings the hosts to the instances, and let the metadata service know these first."""
         known = {instance["InstanceId"]: instance for instance in instances}
-        live = {key: one for key, one in known.items() if one["State"]["Name"] in ON and _address(one)}
+        up = ON | {"shutting-down"}
+        live = {key: one for key, one in known.items() if one["State"]["Name"] in up and _address(one)}
         facts = {_address(one): self.reader.facts(one) for one in live.values()}
         self.reader.forget(known.keys() - live.keys())
         write_atomically(INSTANCES, metadata.dump(facts))
 
         for half in hosts.half_made():
             if half.instance_id not in self.busy:
-                hosts.destroy(half)
+                self._begin(Action(Verb.DESTROY, half.instance_id), half, None)
         present = self.idle()
         states = {key: one["State"]["Name"] for key, one in known.items() if key not in self.busy}
         wanted = {key: state for key, state in states.items() if state not in ON or key in live}
         conditions = {key: host.condition for key, host in present.items()}
         reboots = {path.name for path in REBOOTS.iterdir()} if REBOOTS.is_dir() else set()
         for action in plan(wanted, conditions, reboots):
-            log.info("%s: %s", action.instance_id, action.verb.value)
-            host, instance = present.get(action.instance_id), known.get(action.instance_id)
-            self.busy[action.instance_id] = self.pool.submit(self._attempt, action, host, instance)
+            self._begin(action, present.get(action.instance_id), known.get(action.instance_id))
 
     def idle(self) -> dict[str, hosts.Host]:
         """Hosts that are there and to which nothing is being done, by instance id."""
         return {key: host for key, host in hosts.present().items() if key not in self.busy}
+
+    def _begin(self, action: Action, host: hosts.Host | None, instance: Instance | None) -> None:
+        log.info("%s: %s", action.instance_id, action.verb.value)
+        self.busy[action.instance_id] = self.pool.submit(self._attempt, action, host, instance)
 
     def _attempt(self, action: Action, host: hosts.Host | None, instance: Instance | None) -> None:
         try:

@@ -39,13 +39,13 @@ def install() -> None:
 
 
 def tick() -> None:
-    """Detach what was to be detached as soon as its host has let go of it."""
+    """Detach what is to be detached when its host has let go of it, and what is left with terminated ones."""
     for regions in list(ec2_backends.values()):
         for backend in list(regions.values()):
             for volume in list(backend.volumes.values()):
                 with _lock:
                     attachment = volume.attachment
-                    if attachment and attachment.status == "detaching":
+                    if attachment and _is_to_go(attachment):
                         _detach_when_free(backend, volume, attachment)
 
 
@@ -131,6 +131,11 @@ def _begin_to_detach(self: ElasticBlockStore) -> ActionResult:
         }
         _detach_when_free(self.ec2_backend, volume, attachment)
     return ActionResult(answer)
+
+
+def _is_to_go(attachment: VolumeAttachment) -> bool:
+    # One may be attached in the moment in which its instance is terminated.
+    return attachment.status == "detaching" or attachment.instance.state == "terminated"
 
 
 def _detach_when_free(backend: Any, volume: Volume, attachment: VolumeAttachment) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from corral.errors import CorralError
 from lab import fleet, guard, mounts, network, observe, preflight, processes
 from lab.configuration import Configuration
 from lab.paths import host_namespace, resolver
@@ -46,6 +47,15 @@ def test_a_network_in_use_is_found(route, found):
 
 def test_a_name_server_in_the_way_is_found():
     assert preflight.overlap("10.42.0.0/16", [], ["1.1.1.1", "10.42.0.53"]) == "its name server 10.42.0.53"
+
+
+def test_a_machine_without_loop_devices_is_told_so(monkeypatch):
+    said = {"unshare": "yes\n", "losetup": ""}
+    monkeypatch.setattr(preflight, "run", lambda *command, **_: said[command[0]])
+    with pytest.raises(
+        CorralError, match=r"This machine has no loop devices, and the lab's volumes are some\."
+    ):
+        preflight.check_machine("10.42.0.0/16")
 
 
 def test_a_taken_port_gives_a_high_one(monkeypatch):
