@@ -11,7 +11,7 @@ Instance = Mapping[str, Any]
 
 TABLE = "corral_security_groups"
 # Instances in these states have no network any more.
-GONE = {"shutting-down", "terminated", "stopped"}
+GONE = {"terminated", "stopped"}
 PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp"}
 
 

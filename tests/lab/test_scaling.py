@@ -59,7 +59,7 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
     wait_for(
         "it is no host any more",
         lambda: not any(Path("/var/lib/corral-lab/hosts", i).exists() for i in gone),
-        10,
+        40,  # longer than its shutdown takes, by force in the end
     )
 
 

@@ -68,7 +68,7 @@ def mount_a_volume(fleet):
     ec2.attach_volume(VolumeId=volume, InstanceId=host.instance_id, Device="/dev/sdz")
     path = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
     mount = f"mkfs.ext4 -q {path} && mkdir /mnt/disk && mount {path} /mnt/disk && echo mounted"
-    wait_for("its disk", lambda: fleet.shell(host, f"[ -b {path} ]", check=False).returncode == 0, 10)
+    wait_for("its disk", lambda: fleet.shell(host, f"[ -b {path} ]", check=False).returncode == 0, 30)
     assert fleet.shell(host, mount).stdout == "mounted\n"
 
 

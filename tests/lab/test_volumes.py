@@ -95,7 +95,7 @@ def volume(hosts, host):
     """A volume that is mounted in `host`, and has a file."""
     made = Volume(hosts)
     made.attach_when_free(host)
-    wait_for("its disk", lambda: "block special" in hosts.run(host, f"stat -L {made.path}", check=False), 10)
+    wait_for("its disk", lambda: "block special" in hosts.run(host, f"stat -L {made.path}", check=False), 30)
     hosts.run(host, f"mkfs.ext4 -q {made.path} && mkdir /srv/disk && mount {made.path} /srv/disk")
     hosts.run(host, "echo precious >/srv/disk/file && sync")
     return made
@@ -122,7 +122,7 @@ def test_no_other_device_of_the_machine_is_the_hosts(hosts, host, volume, tmp_pa
 def test_it_grows_while_it_is_in_use(hosts, host, volume):
     hosts.ec2.modify_volume(VolumeId=volume.id, Size=3)
     grown = str(3 * 2**30)
-    wait_for("3 GiB", lambda: hosts.run(host, f"blockdev --getsize64 {volume.path}").strip() == grown, 10)
+    wait_for("3 GiB", lambda: hosts.run(host, f"blockdev --getsize64 {volume.path}").strip() == grown, 30)
     # A mounted file system grows too, where the machine's root has CAP_SYS_RESOURCE; not everywhere it does.
     grow = f"umount /srv/disk && e2fsck -fp {volume.path} && resize2fs {volume.path}"
     hosts.run(host, f"{grow} && mount {volume.path} /srv/disk")
@@ -143,18 +143,18 @@ def test_a_restart_leaves_it_attached(hosts, host, volume, way):
         hosts.ec2.start_instances(InstanceIds=[host])
     wait_for("another boot", lambda: hosts.leader(host) not in (None, before), 40)
     hosts.wait_for_boot(host)
-    wait_for("its disk", lambda: hosts.run(host, f"mount {volume.path} /srv/disk", check=False) == "", 10)
+    wait_for("its disk", lambda: hosts.run(host, f"mount {volume.path} /srv/disk", check=False) == "", 30)
     assert hosts.run(host, "cat /srv/disk/file") == "precious\n"
 
 
 def test_one_that_is_mounted_is_detached_when_it_no_longer_is(hosts, host, volume):
     hosts.ec2.detach_volume(VolumeId=volume.id)
-    wait_for("its name is gone", lambda: "No such" in hosts.run(host, f"stat {volume.path}", check=False), 10)
+    wait_for("its name is gone", lambda: "No such" in hosts.run(host, f"stat {volume.path}", check=False), 30)
     assert volume.state() == ("in-use", ["detaching"])
     assert hosts.run(host, "cat /srv/disk/file; umount /srv/disk") == "precious\n"
-    wait_for("it is free", lambda: volume.state() == ("available", []), 10)
+    wait_for("it is free", lambda: volume.state() == ("available", []), 30)
     volume.attach(host)
-    wait_for("its disk", lambda: hosts.run(host, f"mount {volume.path} /srv/disk", check=False) == "", 10)
+    wait_for("its disk", lambda: hosts.run(host, f"mount {volume.path} /srv/disk", check=False) == "", 30)
 
 
 def test_the_next_host_finds_what_the_last_one_wrote(hosts, host, volume):
@@ -173,4 +173,4 @@ def test_the_next_host_finds_what_the_last_one_wrote(hosts, host, volume):
     wait_for("it is free", lambda: volume.state() == ("available", []), 60)
     assert volume.file.exists()
     hosts.ec2.delete_volume(VolumeId=volume.id)
-    wait_for("its file is gone", lambda: not volume.file.exists(), 10)
+    wait_for("its file is gone", lambda: not volume.file.exists(), 30)
