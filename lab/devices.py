@@ -24,10 +24,11 @@ def show(leader: int, name: str, number: int, volume_id: str) -> None:
     with _directory(leader) as dev, _directory(leader, "disk", "by-id") as by_id:
         if dev is None or by_id is None:
             return
-        _remove(dev, name)
-        os.mknod(name, stat.S_IFBLK | 0o600, os.makedev(MAJOR, number), dir_fd=dev)
         _remove(by_id, link(volume_id))
         os.symlink(f"../../{name}", link(volume_id), dir_fd=by_id)
+        # The last of it, for by it is seen whether all is there.
+        _remove(dev, name)
+        os.mknod(name, stat.S_IFBLK | 0o600, os.makedev(MAJOR, number), dir_fd=dev)
 
 
 def hide(leader: int, name: str, volume_id: str) -> None:
