@@ -42,8 +42,6 @@ def context(service: str, action: str, response: Any) -> dict[str, list[str]]:
     found = {"aws:securetransport": [str(secure).lower()], "aws:requestedregion": [response.region]}
     if service == "route53" and action == "ChangeResourceRecordSets":
         found |= _record_changes(response.body)
-    if service == "autoscaling" and "AutoScalingGroupName" in response.querystring:
-        found |= _group_tags(response)
     if service == "s3":
         for key in ("prefix", "delimiter"):
             if key in response.querystring:
@@ -51,30 +49,21 @@ def context(service: str, action: str, response: Any) -> dict[str, list[str]]:
     return found
 
 
-def _group_tags(response: Any) -> dict[str, list[str]]:
-    """Service Authorization Reference, "Amazon EC2 Auto Scaling": a group's tags go by two names."""
-    group = response.autoscaling_backend.autoscaling_groups.get(
-        response.querystring["AutoScalingGroupName"][0]
-    )
-    return {
-        f"{prefix}:resourcetag/{tag['Key'].lower()}": [tag["Value"]]
-        for tag in (group.tags if group else [])
-        for prefix in ("aws", "autoscaling")
-    }
-
-
 def resource_context(service: str, resource: str, response: Any) -> dict[str, list[str]]:
     """Condition keys that are each resource's own, in small letters: its tags.
 
-    (IAM, "Controlling access to AWS resources using tags"; EC2 knows its older name for them, too.)
+    (IAM, "Controlling access to AWS resources using tags"; services know older names for them, too.)
     """
-    if service != "ec2" or resource == "*":
-        return {}
-    tags = response.ec2_backend.tags.get(resource.rpartition("/")[2], {})
+    name, tags = resource.rpartition("/")[2], {}
+    if service == "ec2":
+        tags = response.ec2_backend.tags.get(name, {})
+    elif service == "autoscaling" and name in response.autoscaling_backend.autoscaling_groups:
+        group = response.autoscaling_backend.autoscaling_groups[name]
+        tags = {tag["Key"]: tag["Value"] for tag in group.tags}
     return {
         f"{prefix}:resourcetag/{key.lower()}": [value]
         for key, value in tags.items()
-        for prefix in ("aws", "ec2")
+        for prefix in ("aws", service)
     }
 
 

@@ -72,19 +72,19 @@ def _part(said: Mapping[str, Any], key: str) -> Any:
 
 def _causes(old: Any, new: Any, parameters: set[str], moving: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Why a property changes. A change that has a reason elsewhere may be the template's own as well."""
-    named, whole = dict.fromkeys(uses(new)), False
-    for name, attribute in named:
+    explained = False
+    for name, attribute in dict.fromkeys(uses(new)):
         if name in parameters:
             yield {"ChangeSource": "ParameterReference", "CausingEntity": name, "Evaluation": "Static"}
             yield {"ChangeSource": "DirectModification", "Evaluation": "Dynamic"}
-            whole = True
+            explained = True
         elif name in moving and (attribute or moving[name] != "modified"):
             source = "ResourceAttribute" if attribute else "ResourceReference"
             entity = f"{name}.{attribute}" if attribute else name
             evaluation = "Static" if moving[name] == "replaced" else "Dynamic"
             yield {"ChangeSource": source, "CausingEntity": entity, "Evaluation": evaluation}
-            whole = True
-    if old != new or not whole:
+            explained = True
+    if old != new or not explained:
         yield {"ChangeSource": "DirectModification", "Evaluation": "Static"}
 
 
