@@ -1,12 +1,14 @@
 """What differs between environments: one TOML file each in `environments/`, checked as a whole when read."""
 
 import os
+import re
 from pathlib import Path
 
 from corral.errors import CorralError
-from corral.settings.model import SEE, Settings
+from corral.settings.kinds import NAME
+from corral.settings.model import SEE, SINGLETONS, Settings
 
-__all__ = ["ENVIRONMENTS", "ROOT", "Settings", "known", "load"]
+__all__ = ["ENVIRONMENTS", "ROOT", "SINGLETONS", "Settings", "branch_name", "known", "load"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / "environments"
@@ -18,12 +20,33 @@ def known() -> list[str]:
 
 
 def load(name: str | None = None) -> Settings:
-    """Settings of environment `name`; without one, of CORRAL_ENV, else of "live". Raises CorralError."""
+    """Settings of environment `name`; without one, of CORRAL_ENV, else of "live". Raises CorralError.
+
+    A name such as "branch/feature-x" is an environment of its own, feature-x, made from that file.
+    """
     chosen = name or os.environ.get("CORRAL_ENV") or "live"
-    if chosen not in known():
+    file, _, branch = chosen.partition("/")
+    if file not in known():
         origin = "" if name else " (from CORRAL_ENV)" if os.environ.get("CORRAL_ENV") else " (the default)"
         remedy = (
             f"Choose one of: {', '.join(known()) or 'none yet'}; by CORRAL_ENV or -e. Or write that file."
         )
-        raise CorralError(f"There is no environments/{chosen}.toml{origin}.", remedy, SEE)
-    return Settings.from_toml(ENVIRONMENTS / f"{chosen}.toml")
+        raise CorralError(f"There is no environments/{file}.toml{origin}.", remedy, SEE)
+    if branch and branch in known():
+        remedy = "Give the branch's environment another name, or use that file: -e " + branch
+        raise CorralError(f"There is an environments/{branch}.toml already.", remedy, SEE)
+    return Settings.from_toml(ENVIRONMENTS / f"{file}.toml", branch or None)
+
+
+def branch_name(branch: str) -> str:
+    """A branch's environment: "Feature/Login" gives "feature-login". Raises CorralError."""
+    name = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")
+    if re.fullmatch(NAME, name):
+        return name
+    shorter = name[:15].strip("-") if name[:1].isalpha() else f"b-{name[:13]}".strip("-")
+    raise CorralError(
+        f"{branch!r} gives {name!r}, which is no name for an environment: at most 15 small letters, digits"
+        " and hyphens, first a letter.",
+        f"Give a name that fits, such as --branch {shorter}",
+        SEE,
+    )

@@ -10,10 +10,26 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import CorralError
 from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Timezone, Zone
-from corral.settings.sections import App, Aws, Balancer, Db, Image, Network, Section, Ssh
+from corral.settings.sections import (
+    App,
+    Aws,
+    Balancer,
+    Db,
+    Elk,
+    Image,
+    Lifecycle,
+    Network,
+    Release,
+    Section,
+    Singleton,
+    Ssh,
+)
 from corral.settings.sentences import explain
 
 SEE = "docs/settings.md"
+POLICY_ARN = r"^arn:aws[\w-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+$"
+# Roles of one server each.
+SINGLETONS = ("db", "elk", "release")
 
 
 class Settings(Section):
@@ -21,6 +37,8 @@ class Settings(Section):
 
     # Not a key of the file: its name is enough, and two names would sooner or later differ.
     environment: Annotated[EnvironmentName, Field(exclude=True, validation_alias="file name")]
+    # The file that a branch's environment was made from; None for an environment with a file of its own.
+    pattern: Annotated[str | None, Field(exclude=True, validation_alias="file of branches")] = None
     project: Name = "chat"
     account: Account
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -30,6 +48,10 @@ class Settings(Section):
     create_zone: bool = False
     certificate_arn: Annotated[str, Field(pattern=r"^arn:aws[\w-]*:acm:")] | None = None
     termination_protection: bool = True
+    keep_data: bool = True
+    branch_days: Annotated[int, Field(ge=1, le=365)] | None = None
+    permissions_boundary: Annotated[str, Field(pattern=POLICY_ARN)] | None = None
+    alarm_topic: Annotated[str, Field(pattern=r"^arn:aws[\w-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
     timezone: Timezone = "UTC"
     locale: Annotated[str, Field(pattern=r"^[A-Za-z_]+(\.[A-Za-z0-9-]+)?(@\w+)?$")] = "C.UTF-8"
     aws: Aws = Aws()
@@ -37,8 +59,11 @@ class Settings(Section):
     balancer: Balancer = Balancer()
     image: Image = Image()
     ssh: Ssh = Ssh()
+    lifecycle: Lifecycle = Lifecycle()
     app: App
     db: Db
+    elk: Elk
+    release: Release
 
     @field_validator("zones", mode="before")
     @classmethod
@@ -73,6 +98,25 @@ class Settings(Section):
             )
         return value
 
+    @field_validator("app")
+    @classmethod
+    def _time_to_leave(cls, value: App, info: ValidationInfo) -> App:
+        lifecycle = info.data.get("lifecycle")
+        if lifecycle and value.drain_seconds >= lifecycle.terminate_seconds:
+            raise ValueError(
+                f"drain_seconds is {value.drain_seconds}, but a server that goes has"
+                f" {lifecycle.terminate_seconds} s in all|raise lifecycle.terminate_seconds above it"
+            )
+        return value
+
+    @field_validator(*SINGLETONS)
+    @classmethod
+    def _in_a_zone_of_ours(cls, value: Singleton, info: ValidationInfo) -> Singleton:
+        zones = info.data.get("zones", ())
+        if value.zone and zones and value.zone not in zones:
+            raise ValueError(f"its zone {value.zone} is none of zones|choose one of {', '.join(zones)}")
+        return value
+
     @cached_property
     def stack_name(self) -> str:
         """Name of the CloudFormation stack; prefix of the names of what it holds."""
@@ -80,7 +124,7 @@ class Settings(Section):
 
     @cached_property
     def releases_bucket(self) -> str:
-        """S3 bucket of releases, runtimes and pointers. Bucket names are global: hence the account."""
+        """S3 bucket of releases, bundles and reports. Bucket names are global: hence the account."""
         return f"{self.stack_name}-releases-{self.account}"
 
     @cached_property
@@ -105,9 +149,27 @@ class Settings(Section):
         _, *rest = IPv4Network(self.network.cidr).subnets(prefixlen_diff=4)
         return tuple(str(net) for net in rest[: len(self.zones)])
 
+    def host_name(self, role: str) -> str:
+        """Private name of a role's one server, such as "db.lab.internal"."""
+        return f"{role}.{self.private_zone}"
+
+    def singleton(self, role: str) -> Singleton:
+        """Options of a role of one server: "db", "elk" or "release"."""
+        options: Singleton = getattr(self, role)
+        return options
+
+    def singleton_zone(self, role: str) -> str:
+        """The zone that a role's one server and its volume of data live in."""
+        return self.singleton(role).zone or self.zones[0]
+
     def role_name(self, role: str) -> str:
         """Name of a role's auto-scaling group and instance role, such as "chat-lab-app"."""
         return f"{self.stack_name}-{role}"
+
+    @cached_property
+    def image_parameter(self) -> str:
+        """The SSM parameter that holds the machine image which the environment's servers boot."""
+        return f"{self.parameter_prefix}/image"
 
     @cached_property
     def parameter_prefix(self) -> str:
@@ -119,8 +181,11 @@ class Settings(Section):
         return f"{self.parameter_prefix}/{role}/{name}"
 
     @classmethod
-    def from_toml(cls, path: Path) -> Self:
-        """Read and check one environment file; raises CorralError that lists everything wrong with it."""
+    def from_toml(cls, path: Path, branch: str | None = None) -> Self:
+        """Read and check one environment file; raises CorralError that lists everything wrong with it.
+
+        `branch`: make the environment of that name out of it, with a domain of its own below the file's.
+        """
         shown = f"{path.parent.name}/{path.name}"
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -134,7 +199,13 @@ class Settings(Section):
         except tomllib.TOMLDecodeError as error:
             remedy = "Mend the file there; texts stand in quotes, lists in brackets."
             raise CorralError(f"{shown} is not valid TOML: {error}.", remedy, SEE) from None
+        named = {"file name": branch or path.stem}
+        if branch:
+            if "branch_days" not in values:
+                remedy = "Use environments/branch.toml, or give the file branch_days."
+                raise CorralError(f"No environments of branches are made from {shown}.", remedy, SEE)
+            named |= {"file of branches": path.stem, "domain": f"{branch}.{values.get('domain')}"}
         try:
-            return cls.model_validate({**values, "file name": path.stem})
+            return cls.model_validate({**values, **named})
         except ValidationError as error:
             raise CorralError(*explain(shown, error, cls), SEE) from None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from corral.settings.kinds import Cidr, InstanceType, Name, SqlName
+from corral.settings.kinds import Cidr, InstanceType, Name, SqlName, Zone
 
 # RFC 1918, and RFC 6598's shared space, which VPCs may have too (VPC User Guide, "VPC CIDR blocks").
 PRIVATE = [IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
@@ -41,13 +41,14 @@ class Network(Section):
     cidr: Cidr
     nat: Literal["none", "one", "per-zone"] = "one"
     operator_cidrs: tuple[Cidr, ...] = ()
+    direct_ssh_cidrs: tuple[Cidr, ...] = ()
 
-    @field_validator("operator_cidrs", mode="before")
+    @field_validator("operator_cidrs", "direct_ssh_cidrs", mode="before")
     @classmethod
     def _frozen(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
 
-    @field_validator("operator_cidrs")
+    @field_validator("operator_cidrs", "direct_ssh_cidrs")
     @classmethod
     def _not_the_whole_world(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(IPv4Network(cidr).prefixlen == 0 for cidr in value):
@@ -93,17 +94,29 @@ class Ssh(Section):
     private_key: str | None = None
 
 
-class App(Section):
-    """The app servers: how many, how big, how they run the application."""
+class Lifecycle(Section):
+    """How long a server may take to come and to go."""
+
+    launch_seconds: Annotated[int, Field(ge=60, le=7200)] = 900
+    terminate_seconds: Annotated[int, Field(ge=30, le=7200)] = 120
+
+
+class Server(Section):
+    """What every role's servers have."""
 
     instance_type: InstanceType
+    disk_gib: Annotated[int, Field(ge=8, le=1024)] = 20
+
+
+class App(Server):
+    """The app servers: how many, how big, how they run the application."""
+
     min: Annotated[int, Field(ge=1, le=1000)]
     max: Annotated[int, Field(ge=1, le=1000)]
     desired: Annotated[int, Field(ge=1, le=1000)]
     processes: Annotated[int, Field(ge=1, le=64)] = 2
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = 30
-    disk_gib: Annotated[int, Field(ge=8, le=1024)] = 20
-    health_check: Literal["EC2", "ELB"] = "EC2"
+    health_check: Literal["EC2", "ELB"] = "ELB"
     health_check_grace_seconds: Annotated[int, Field(ge=60, le=7200)] = 600
 
     @field_validator("max")
@@ -122,11 +135,25 @@ class App(Section):
         return value
 
 
-class Db(Section):
+class Singleton(Server):
+    """A role of one server, in the zone of the volume with its data, which outlives it."""
+
+    zone: Zone | None = None
+    data_gib: Annotated[int, Field(ge=1, le=16384)] = 20
+    data_volume: Annotated[str, Field(pattern=r"^vol-[0-9a-f]{8,17}$")] | None = None
+
+
+class Db(Singleton):
     """The database server."""
 
-    instance_type: InstanceType
     version: Annotated[int, Field(ge=17, le=17)] = 17
     database: SqlName = "chat"
     user: SqlName = "chat"
-    disk_gib: Annotated[int, Field(ge=8, le=16384)] = 20
+
+
+class Elk(Singleton):
+    """The server that keeps everybody's logs."""
+
+
+class Release(Singleton):
+    """The server that builds releases and brings them to the fleet."""

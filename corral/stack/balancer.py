@@ -39,7 +39,7 @@ def add(
         Type="application",
         Scheme="internet-facing",
         Subnets=[Ref(subnet) for subnet in net.public],
-        SecurityGroups=[Ref(groups.balancer)],
+        SecurityGroups=[Ref(groups["balancer"])],
         LoadBalancerAttributes=[
             elb.LoadBalancerAttributes(Key=key, Value=value)
             for key, value in _attributes(settings, buckets).items()
@@ -51,8 +51,9 @@ def add(
     balancer.DependsOn = first
     template.add_resource(balancer)
 
-    # nginx passes /readyz on to Node, which asks the database: ready means that a request would be answered.
-    site = _targets(template, settings, net, "Site", port=80, check="/readyz")
+    # nginx passes /healthz on to Node, which answers by itself. It must not ask the database: the group
+    # replaces servers that fail this check, and a database that restarts must not take them all with it.
+    site = _targets(template, settings, net, "Site", port=80, check="/healthz")
     # nginx answers here by itself: what must work is the redirect, nothing behind it.
     redirect = _targets(template, settings, net, "Redirect", port=81, check="/corral/health")
 

@@ -7,6 +7,7 @@ from troposphere import GetAtt, Ref, Template, certificatemanager, route53
 from corral.settings import Settings
 from corral.stack.balancer import Front
 from corral.stack.network import Network
+from corral.stack.storage import kept
 from corral.stack.tags import tags
 
 
@@ -35,6 +36,8 @@ def add_zones(template: Template, settings: Settings, net: Network) -> Zones:
             "SiteZone",
             Name=settings.domain,
             HostedZoneTags=tags(settings, "site-zone"),
+            # The registrar points to this zone's own name servers: another one would not be found.
+            **kept(settings),
         )
     )
     return Zones(private, Ref(site))

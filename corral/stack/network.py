@@ -10,12 +10,13 @@ from corral.stack.tags import tags
 
 @dataclass(frozen=True)
 class Network:
-    """What other parts of the stack refer to."""
+    """What other parts of the stack refer to. `ways_out`: titles of what private servers reach AWS by."""
 
     vpc: ec2.VPC
     public: tuple[ec2.Subnet, ...]
     private: tuple[ec2.Subnet, ...]
     way_out: ec2.Route
+    ways_out: tuple[str, ...]
 
 
 def add(template: Template, settings: Settings) -> Network:
@@ -33,9 +34,9 @@ def add(template: Template, settings: Settings) -> Network:
     private = _subnets(template, settings, vpc, "Private", settings.private_cidrs)
     way_out = _way_to_the_internet(template, settings, vpc, public)
     tables = _private_tables(template, settings, vpc, private)
-    _nat(template, settings, public, tables, way_out)
+    nat = _nat(template, settings, public, tables, way_out)
     # Releases come from S3: by this endpoint they need no NAT gateway, and cost nothing.
-    template.add_resource(
+    s3 = template.add_resource(
         ec2.VPCEndpoint(
             "S3Endpoint",
             VpcId=Ref(vpc),
@@ -44,7 +45,8 @@ def add(template: Template, settings: Settings) -> Network:
             RouteTableIds=[Ref(table) for table in tables],
         )
     )
-    return Network(vpc, public, private, way_out)
+    associations = [f"{subnet.title}Routes" for subnet in private]
+    return Network(vpc, public, private, way_out, (s3.title, *associations, *nat))
 
 
 def _subnets(
@@ -120,8 +122,8 @@ def _nat(
     public: tuple[ec2.Subnet, ...],
     tables: list[ec2.RouteTable],
     way_out: ec2.Route,
-) -> None:
-    """The private subnets' way out: none, one gateway for all, or one in each zone."""
+) -> list[str]:
+    """The private subnets' way out: none, one gateway for all, or one in each zone; their routes' titles."""
     count = {"none": 0, "one": 1, "per-zone": len(public)}[settings.network.nat]
     gateways = []
     for zone, subnet in list(zip(settings.zones, public, strict=True))[:count]:
@@ -141,7 +143,7 @@ def _nat(
             Tags=tags(settings, f"nat-{letter}"),
         )
         gateways.append(template.add_resource(gateway))
-    for index, table in enumerate(tables if gateways else []):
+    routes = [
         template.add_resource(
             ec2.Route(
                 f"{table.title.replace('Routes', 'WayOut')}",
@@ -150,3 +152,6 @@ def _nat(
                 NatGatewayId=Ref(gateways[index % len(gateways)]),
             )
         )
+        for index, table in enumerate(tables if gateways else [])
+    ]
+    return [route.title for route in routes]

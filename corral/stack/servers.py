@@ -1,13 +1,17 @@
 """The servers: a launch template and an auto-scaling group for each role; groups of one for singletons."""
 
-from troposphere import Base64, GetAtt, Parameter, Ref, Tags, Template, autoscaling, ec2, iam, policies
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from corral.settings import ROOT, Settings
-from corral.settings.sections import App, Db
+from troposphere import Base64, GetAtt, Parameter, Ref, Template, ec2, iam
+
+from corral.settings import ROOT, SINGLETONS, Settings
+from corral.settings.sections import Server
+from corral.stack import groups, security
 from corral.stack.balancer import Front
 from corral.stack.names import Zones
 from corral.stack.network import Network
-from corral.stack.security import Groups
+from corral.stack.policies import Id
 from corral.stack.tags import tags
 
 USER_DATA = ROOT / "files" / "user-data.sh"
@@ -15,65 +19,49 @@ USER_DATA = ROOT / "files" / "user-data.sh"
 ROOT_DEVICE = "/dev/xvda"
 
 
-def add(
-    template: Template,
-    settings: Settings,
-    net: Network,
-    groups: Groups,
-    zones: Zones,
-    front: Front,
-    profiles: dict[str, iam.InstanceProfile],
-) -> None:
-    """Add the app servers behind the balancer, and the database server."""
+@dataclass(frozen=True)
+class Parts:
+    """What servers are made of, from the other parts of the stack."""
+
+    net: Network
+    security: security.Groups
+    zones: Zones
+    front: Front
+    profiles: Mapping[str, iam.InstanceProfile]
+    volumes: Mapping[str, Id]
+
+
+def add(template: Template, settings: Settings, parts: Parts) -> None:
+    """Add the app servers behind the balancer, and the one server of each other role."""
     image = template.add_parameter(
         Parameter(
             "Image",
             Type="AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>",
-            Default=settings.image.parameter,
-            Description="Names the machine image; the newest when the stack is applied",
+            Default=settings.image_parameter,
+            Description="Names the machine image that servers are launched with",
         )
     )
-
-    def servers(role: str, options: App | Db, security: ec2.SecurityGroup, **group: object) -> None:
-        launch = _launch_template(template, settings, role, options, image, security, profiles[role])
-        _group(template, settings, role, net, zones, launch, **group)
-
-    servers(
-        "app",
-        settings.app,
-        groups.app,
-        MinSize=str(settings.app.min),
-        MaxSize=str(settings.app.max),
-        DesiredCapacity=str(settings.app.desired),
-        TargetGroupARNs=[Ref(front.site), Ref(front.redirect)],
-        HealthCheckType=settings.app.health_check,
-        HealthCheckGracePeriod=settings.app.health_check_grace_seconds,
-    )
-    servers(
-        "db",
-        settings.db,
-        groups.db,
-        MinSize="1",
-        MaxSize="1",
-        DesiredCapacity="1",
-        HealthCheckType="EC2",
-    )
+    groups.add_consent(template)
+    launch = _launch_template(template, settings, "app", settings.app, image, parts)
+    groups.add_app(template, settings, launch, parts.net, parts.zones, parts.front)
+    for role in SINGLETONS:
+        launch = _launch_template(template, settings, role, settings.singleton(role), image, parts)
+        groups.add_singleton(template, settings, role, launch, parts.net, parts.zones, parts.volumes[role])
 
 
 def _launch_template(
     template: Template,
     settings: Settings,
     role: str,
-    options: App | Db,
+    options: Server,
     image: Parameter,
-    security: ec2.SecurityGroup,
-    profile: iam.InstanceProfile,
+    parts: Parts,
 ) -> ec2.LaunchTemplate:
     data = ec2.LaunchTemplateData(
         ImageId=Ref(image),
         InstanceType=options.instance_type,
-        IamInstanceProfile=ec2.IamInstanceProfile(Arn=GetAtt(profile, "Arn")),
-        SecurityGroupIds=[GetAtt(security, "GroupId")],
+        IamInstanceProfile=ec2.IamInstanceProfile(Arn=GetAtt(parts.profiles[role], "Arn")),
+        SecurityGroupIds=[GetAtt(parts.security[role], "GroupId")],
         # Hop limit 1: a process in a container or behind a proxy on the host gets no credentials.
         MetadataOptions=ec2.MetadataOptions(
             HttpEndpoint="enabled",
@@ -88,8 +76,8 @@ def _launch_template(
                     VolumeType="gp3",
                     VolumeSize=options.disk_gib,
                     Encrypted=True,
-                    # The database's data is here: who terminates its server by a slip still has the volume.
-                    DeleteOnTermination=role != "db",
+                    # Nothing that matters is on it: data has a volume of its own.
+                    DeleteOnTermination=True,
                 ),
             )
         ],
@@ -106,41 +94,3 @@ def _launch_template(
             LaunchTemplateData=data,
         )
     )
-
-
-def _group(
-    template: Template,
-    settings: Settings,
-    role: str,
-    net: Network,
-    zones: Zones,
-    launch: ec2.LaunchTemplate,
-    **options: object,
-) -> None:
-    template.add_resource(
-        autoscaling.AutoScalingGroup(
-            f"{role.capitalize()}Group",
-            AutoScalingGroupName=settings.role_name(role),
-            VPCZoneIdentifier=[Ref(subnet) for subnet in net.private],
-            LaunchTemplate=autoscaling.LaunchTemplateSpecification(
-                LaunchTemplateId=Ref(launch), Version=GetAtt(launch, "LatestVersionNumber")
-            ),
-            # What was scaled by hand stays so until these numbers change in the settings. Nothing here
-            # replaces running instances: a new image or type comes with the next one that is launched.
-            UpdatePolicy=policies.UpdatePolicy(
-                AutoScalingScheduledAction=policies.AutoScalingScheduledAction(
-                    IgnoreUnmodifiedGroupSizeProperties=True
-                )
-            ),
-            Tags=_propagated(settings, role, zones),
-            **options,
-        )
-    )
-
-
-def _propagated(settings: Settings, role: str, zones: Zones) -> autoscaling.Tags:
-    """Tags that instances inherit; by these the inventory and the host itself learn what the host is for."""
-    shared: Tags = tags(settings, role)
-    own = {"corral:role": role, "corral:private-zone-id": Ref(zones.private)}
-    pairs = {tag["Key"]: tag["Value"] for tag in shared.to_dict()} | own
-    return autoscaling.Tags(**{key: (value, True) for key, value in pairs.items()})

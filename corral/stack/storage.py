@@ -1,14 +1,12 @@
-"""The buckets: private, versioned, over TLS only, and kept when the stack goes."""
+"""What holds data, and is kept when the stack goes: the buckets, and the volumes of singletons."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from troposphere import GetAtt, Ref, Template, s3
+from troposphere import GetAtt, Ref, Template, ec2, s3
 
-from corral.settings import Settings
+from corral.settings import SINGLETONS, Settings
 from corral.stack.tags import tags
-
-# Kept when the stack goes, but not when its creation fails: else the next attempt would find the name taken.
-KEPT = "RetainExceptOnCreate"
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,46 @@ def add(template: Template, settings: Settings) -> Buckets:
     """Add the buckets and their policies."""
     # A release is written once and never overwritten: an old version is somebody's mistake, kept for a while.
     releases = _bucket(template, settings, "Releases", settings.releases_bucket, _expire_old_versions(90))
-    _policy(template, releases, [])
+    _policy(template, settings, releases, [])
     if not settings.balancer.access_logs:
         return Buckets(releases)
     days = settings.balancer.access_log_days
     expire = s3.LifecycleRule(Id="expire", Status="Enabled", ExpirationInDays=days)
     logs = _bucket(template, settings, "Logs", settings.logs_bucket, expire, _expire_old_versions(7))
-    return Buckets(releases, logs, _policy(template, logs, [_balancer_may_write(settings, logs)]))
+    return Buckets(releases, logs, _policy(template, settings, logs, [_balancer_may_write(settings, logs)]))
+
+
+def add_volumes(template: Template, settings: Settings) -> Mapping[str, str | Ref]:
+    """The id of each singleton's volume of data: of the one that the settings name, or of a new one."""
+    return {role: _volume(template, settings, role) for role in SINGLETONS}
+
+
+def _volume(template: Template, settings: Settings, role: str) -> str | Ref:
+    options = settings.singleton(role)
+    if options.data_volume:
+        return options.data_volume
+    volume = template.add_resource(
+        ec2.Volume(
+            f"{role.capitalize()}Volume",
+            AvailabilityZone=settings.singleton_zone(role),
+            Size=options.data_gib,
+            VolumeType="gp3",
+            Encrypted=True,
+            Tags=tags(settings, f"{role}-data"),
+            **kept(settings),
+        )
+    )
+    return Ref(volume)
+
+
+def kept(settings: Settings) -> dict[str, str]:
+    """Policies of a resource that holds data: it stays when the stack goes, or when another takes its place.
+
+    Not when the stack's creation fails: nothing is in it then, and the next attempt finds its name free.
+    """
+    if not settings.keep_data:
+        return {}
+    return {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 
 
 def _bucket(
@@ -48,8 +79,6 @@ def _bucket(
         s3.Bucket(
             f"{title}Bucket",
             BucketName=name,
-            DeletionPolicy=KEPT,
-            UpdateReplacePolicy="Retain",
             VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
             BucketEncryption=s3.BucketEncryption(ServerSideEncryptionConfiguration=[encrypt]),
             OwnershipControls=s3.OwnershipControls(
@@ -63,6 +92,7 @@ def _bucket(
             ),
             LifecycleConfiguration=s3.LifecycleConfiguration(Rules=[*rules, abort]),
             Tags=tags(settings, title.lower()),
+            **kept(settings),
         )
     )
 
@@ -75,7 +105,9 @@ def _expire_old_versions(days: int) -> s3.LifecycleRule:
     )
 
 
-def _policy(template: Template, bucket: s3.Bucket, statements: list[dict[str, object]]) -> s3.BucketPolicy:
+def _policy(
+    template: Template, settings: Settings, bucket: s3.Bucket, statements: list[dict[str, object]]
+) -> s3.BucketPolicy:
     tls_only = {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -88,10 +120,9 @@ def _policy(template: Template, bucket: s3.Bucket, statements: list[dict[str, ob
         s3.BucketPolicy(
             f"{bucket.title}Policy",
             Bucket=Ref(bucket),
-            # The policy must not go before a bucket that stays.
-            DeletionPolicy=KEPT,
-            UpdateReplacePolicy="Retain",
             PolicyDocument={"Version": "2012-10-17", "Statement": [tls_only, *statements]},
+            # The policy must not go before a bucket that stays.
+            **kept(settings),
         )
     )
 

@@ -2,11 +2,11 @@
 
 import json
 
-from troposphere import Output, Ref, Template
+from troposphere import Output, Parameter, Ref, Template
 
 from corral.errors import CorralError
 from corral.settings import Settings
-from corral.stack import balancer, names, network, roles, security, servers, storage
+from corral.stack import alarms, balancer, names, network, roles, security, servers, storage
 
 # CreateStack takes no more in its TemplateBody (CloudFormation quotas, "Template body size in a request").
 MOST_BYTES = 51_200
@@ -28,8 +28,11 @@ def assemble(settings: Settings) -> Template:
     certificate = names.add_certificate(template, settings, zones)
     front = balancer.add(template, settings, net, groups, buckets, certificate)
     names.add_site_record(template, settings, zones, front)
-    profiles = roles.add(template, settings, buckets, zones)
-    servers.add(template, settings, net, groups, zones, front, profiles)
+    volumes = storage.add_volumes(template, settings)
+    profiles = roles.add(template, settings, zones, volumes)
+    servers.add(template, settings, servers.Parts(net, groups, zones, front, profiles, volumes))
+    alarms.add(template, settings, front)
+    _add_expiry(template)
 
     _tell(template, "Site", f"https://{settings.domain}/", "What users open")
     _tell(template, "BalancerName", front.balancer.get_att("DNSName"), "Name that the site is an alias of")
@@ -37,6 +40,23 @@ def assemble(settings: Settings) -> Template:
     _tell(template, "Vpc", Ref(net.vpc), "The environment's network")
     _tell(template, "PrivateZone", Ref(zones.private), f"Route 53 zone of {settings.private_zone}")
     return template
+
+
+def _add_expiry(template: Template) -> None:
+    """A branch's environment has a day after which nobody misses it.
+
+    As a parameter that only an output shows: another day changes no resource.
+    """
+    expires = template.add_parameter(
+        Parameter(
+            "Expires",
+            Type="String",
+            Default="never",
+            AllowedPattern=r"never|\d{4}-\d{2}-\d{2}",
+            Description="The day after which `corral stack expired` lists the environment",
+        )
+    )
+    _tell(template, "Expires", Ref(expires), "After this day the environment may go")
 
 
 def render(settings: Settings) -> str:

@@ -1,0 +1,180 @@
+"""What each role may do, as statements of IAM: exactly what its hosts need, and nothing else. Pure data."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from troposphere import Ref, Sub
+
+from corral.settings import Settings
+
+Statement = dict[str, object]
+Id: TypeAlias = str | Ref
+
+# Calls that AWS gives no resource to name (Service Authorization Reference: "Resource types" is empty), with
+# what they are for. Nowhere else may a policy say "*".
+WITHOUT_RESOURCE = {
+    "autoscaling:DescribeAutoScalingGroups": "the inventory: who is in service",
+    "ec2:DescribeInstances": "the inventory: addresses, zones and tags of members",
+    "elasticloadbalancing:DescribeTargetHealth": "a rollout waits until hosts are healthy there",
+}
+
+
+def app(settings: Settings) -> list[Statement]:
+    """An app server reads releases and its own secrets. It lists nothing."""
+    return [
+        *_every_host(settings, "app"),
+        _allow(
+            "ReadReleases",
+            ["s3:GetObject"],
+            _keys(settings, "releases/app/*", "runtimes/*", f"environments/{settings.environment}/app/*"),
+        ),
+        *_read_secrets(settings, settings.parameter("app", "*")),
+    ]
+
+
+def db(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
+    """The database server reads its secrets, and the app servers' password that it makes a role with."""
+    return [
+        *_every_host(settings, "db"),
+        *_singleton(settings, "db", zone, volume),
+        *_read_secrets(
+            settings, settings.parameter("db", "*"), settings.parameter("app", "database-password")
+        ),
+    ]
+
+
+def elk(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
+    """The log server has nothing to ask of AWS but what every singleton has."""
+    return [
+        *_every_host(settings, "elk"),
+        *_singleton(settings, "elk", zone, volume),
+        *_read_secrets(settings, settings.parameter("elk", "*")),
+    ]
+
+
+def release(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
+    """The release server finds the fleet, writes releases and bundles, points to them, and reads reports.
+
+    A key of a release is written once: conditional writes see to that, and versions keep what was there.
+    """
+    where = f"{settings.region}:{settings.account}"
+    bucket = _bucket(settings)
+    pointers = f"environments/{settings.environment}/*"
+    reports = f"reports/{settings.environment}/*"
+    written = ["releases/*", "runtimes/*", "bundles/*", pointers]
+    return [
+        *_every_host(settings, "release"),
+        *_singleton(settings, "release", zone, volume),
+        *_read_secrets(settings, settings.parameter("release", "*")),
+        _allow(
+            "FindTheStack",
+            ["cloudformation:DescribeStackResources", "cloudformation:DescribeStacks"],
+            [f"arn:aws:cloudformation:{where}:stack/{settings.stack_name}/*"],
+        ),
+        _allow("FindTheFleet", list(WITHOUT_RESOURCE), ["*"]),
+        _allow("Publish", ["s3:GetObject", "s3:PutObject"], _keys(settings, *written)),
+        _allow("ReadReports", ["s3:GetObject"], _keys(settings, reports)),
+        _allow(
+            "ListWhatItMayRead",
+            ["s3:ListBucket"],
+            [bucket],
+            {"StringLike": {"s3:prefix": [*written, reports]}},
+        ),
+    ]
+
+
+def _every_host(settings: Settings, role: str) -> list[Statement]:
+    """A host reads the bundle that it converges itself by, reports, and says when it is ready or done."""
+    group = f"autoScalingGroup:*:autoScalingGroupName/{settings.role_name(role)}"
+    environment = settings.environment
+    return [
+        _allow(
+            "ReadBundle",
+            ["s3:GetObject"],
+            _keys(settings, "bundles/*", f"environments/{environment}/bundle.json"),
+        ),
+        # ROLEID:INSTANCEID for the credentials of an instance (IAM, "Policy variables", aws:userid): no host
+        # can write another's report, and so no other host's SSH keys.
+        _allow(
+            "WriteOwnReport", ["s3:PutObject"], _keys(settings, f"reports/{environment}/${{aws:userid}}.json")
+        ),
+        _allow(
+            "AnswerLifecycleHooks",
+            ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"],
+            [f"arn:aws:autoscaling:{settings.region}:{settings.account}:{group}"],
+        ),
+    ]
+
+
+def _singleton(settings: Settings, role: str, zone: Id, volume: Id) -> list[Statement]:
+    """A role's one server gives itself its name and its volume of data."""
+    where = f"{settings.region}:{settings.account}"
+    whose = {
+        "aws:ResourceTag/corral:project": settings.project,
+        "aws:ResourceTag/corral:environment": settings.environment,
+        "aws:ResourceTag/corral:role": role,
+    }
+    return [
+        _allow(
+            "NameItself",
+            ["route53:ChangeResourceRecordSets"],
+            [Sub("arn:aws:route53:::hostedzone/${Zone}", Zone=zone)],
+            # Route 53, "Using IAM policy conditions for fine-grained access control": names are in small
+            # letters without the last dot.
+            {
+                "ForAllValues:StringEquals": {
+                    "route53:ChangeResourceRecordSetsNormalizedRecordNames": [settings.host_name(role)],
+                    "route53:ChangeResourceRecordSetsRecordTypes": ["A"],
+                    "route53:ChangeResourceRecordSetsActions": ["UPSERT"],
+                }
+            },
+        ),
+        # Both ends are named: this volume, to a host of this role of this environment.
+        _allow(
+            "AttachVolume",
+            ["ec2:AttachVolume"],
+            [Sub(f"arn:aws:ec2:{where}:volume/${{Volume}}", Volume=volume)],
+        ),
+        _allow(
+            "AttachToHost",
+            ["ec2:AttachVolume"],
+            [f"arn:aws:ec2:{where}:instance/*"],
+            {"StringEquals": whose},
+        ),
+    ]
+
+
+def _read_secrets(settings: Settings, *names: str) -> list[Statement]:
+    where = f"{settings.region}:{settings.account}"
+    return [
+        _allow(
+            "ReadSecrets",
+            ["ssm:GetParameter"],
+            [f"arn:aws:ssm:{where}:parameter{name}" for name in names],
+        ),
+        # Only by way of Parameter Store, and only with the key that it keeps for this account.
+        _allow(
+            "DecryptSecrets",
+            ["kms:Decrypt"],
+            [f"arn:aws:kms:{where}:key/*"],
+            {
+                "StringEquals": {"kms:ViaService": f"ssm.{settings.region}.amazonaws.com"},
+                "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/aws/ssm"},
+            },
+        ),
+    ]
+
+
+def _allow(
+    what: str, actions: list[str], resources: list[object], conditions: Mapping[str, object] | None = None
+) -> Statement:
+    said: Statement = {"Sid": what, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return said | ({"Condition": dict(conditions)} if conditions else {})
+
+
+def _bucket(settings: Settings) -> str:
+    return f"arn:aws:s3:::{settings.releases_bucket}"
+
+
+def _keys(settings: Settings, *keys: str) -> list[object]:
+    return [f"{_bucket(settings)}/{key}" for key in keys]
