@@ -1,24 +1,18 @@
-"""The template, without AWS: compared whole, judged by cfn-lint, its policies asked what they allow."""
+"""The template, without AWS: compared whole, judged by cfn-lint, and all its open ports."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from corral.errors import CorralError
 from corral.settings import ROOT, known, load
-from corral.stack import render, roles, template
+from corral.stack import render, template
+from tests.unit.stacks import resources
 
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def resources(name, kind=None):
-    everything = json.loads(render(load(name)))["Resources"]
-    return {title: each for title, each in everything.items() if kind in (None, each["Type"])}
 
 
 @pytest.mark.parametrize("name", known())
@@ -82,113 +76,50 @@ def rules(name):
 
 
 WORLD = "0.0.0.0/0"
-RULES = {
-    ("balancer", "Ingress", 80, 80, WORLD),
-    ("balancer", "Ingress", 443, 443, WORLD),
-    ("balancer", "Egress", 80, 80, "app"),
-    ("balancer", "Egress", 81, 81, "app"),
-    ("app", "Ingress", 80, 80, "balancer"),
-    ("app", "Ingress", 81, 81, "balancer"),
-    ("app", "Egress", 5432, 5432, "db"),
-    ("app", "Egress", 80, 80, WORLD),
-    ("app", "Egress", 443, 443, WORLD),
-    ("db", "Ingress", 5432, 5432, "app"),
-    ("db", "Egress", 80, 80, WORLD),
-    ("db", "Egress", 443, 443, WORLD),
+TO_WORLD = {
+    (role, "Egress", port, port, WORLD) for role in ("app", "db", "elk", "release") for port in (80, 443)
 }
+BETWEEN = [
+    # sender, receiver, port
+    ("balancer", "app", 80),
+    ("balancer", "app", 81),
+    ("app", "db", 5432),
+    ("app", "elk", 5044),
+    ("db", "elk", 5044),
+    ("release", "elk", 5044),
+    ("release", "app", 22),
+    ("release", "db", 22),
+    ("release", "elk", 22),
+]
+RULES = (
+    {("balancer", "Ingress", 80, 80, WORLD), ("balancer", "Ingress", 443, 443, WORLD)}
+    | TO_WORLD
+    | {(sender, "Egress", port, port, receiver) for sender, receiver, port in BETWEEN}
+    | {(receiver, "Ingress", port, port, sender) for sender, receiver, port in BETWEEN}
+)
 
 
 @pytest.mark.parametrize("name", known())
 def test_all_open_ports_are_these(name):
-    operators = {
+    network = load(name).network
+    direct = {
         (role, "Ingress", 22, 22, cidr)
-        for role in ("app", "db")
-        for cidr in load(name).network.operator_cidrs
+        for role in ("app", "db", "elk", "release")
+        for cidr in network.direct_ssh_cidrs
     }
-    assert rules(name) == RULES | operators
+    operators = {("release", "Ingress", 22, 22, cidr) for cidr in network.operator_cidrs}
+    assert rules(name) == RULES | operators | direct
 
 
-def test_nobody_comes_into_the_live_environment_by_ssh():
-    assert not [rule for rule in rules("live") if rule[2] <= 22 <= rule[3]]
-
-
-# Whom each role may do what to: in the live environment, account 111122223333.
-BUCKET = "arn:aws:s3:::chat-live-releases-111122223333"
-PARAMETER = "arn:aws:ssm:eu-west-1:111122223333:parameter/corral"
-ZONE = "arn:aws:route53:::hostedzone"
-MATRIX = [
-    # action, resource, app may, db may
-    ("s3:GetObject", f"{BUCKET}/releases/app/1.2.3/app.tar.zst", True, False),
-    ("s3:GetObject", f"{BUCKET}/runtimes/node-24-linux-x64.tar.zst", True, False),
-    ("s3:GetObject", f"{BUCKET}/environments/live/app/current.json", True, False),
-    ("s3:GetObject", f"{BUCKET}/environments/test/app/current.json", False, False),
-    ("s3:GetObject", f"{BUCKET}/backups/today", False, False),
-    ("s3:GetObject", "arn:aws:s3:::chat-test-releases-111122223333/releases/app/1/app.tar.zst", False, False),
-    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.3/app.tar.zst", False, False),
-    ("s3:PutObject", f"{BUCKET}/environments/live/app/current.json", False, False),
-    ("s3:DeleteObject", f"{BUCKET}/releases/app/1.2.3/app.tar.zst", False, False),
-    ("s3:ListBucket", BUCKET, False, False),
-    ("ssm:GetParameter", f"{PARAMETER}/live/app/database-password", True, True),
-    ("ssm:GetParameter", f"{PARAMETER}/live/app/session-key", True, False),
-    ("ssm:GetParameter", f"{PARAMETER}/live/db/backup-key", False, True),
-    ("ssm:GetParameter", f"{PARAMETER}/test/app/database-password", False, False),
-    ("ssm:PutParameter", f"{PARAMETER}/live/app/database-password", False, False),
-    ("ssm:GetParametersByPath", f"{PARAMETER}/live/app/", False, False),
-    ("route53:ChangeResourceRecordSets", f"{ZONE}/ZPRIVATE", False, True),
-    ("route53:ChangeResourceRecordSets", f"{ZONE}/Z0123456789ABCDEFGHIJ", False, False),
-    ("route53:ListResourceRecordSets", f"{ZONE}/ZPRIVATE", False, False),
-    ("ec2:DescribeInstances", "*", False, False),
-    ("ec2:TerminateInstances", "*", False, False),
-    ("autoscaling:SetDesiredCapacity", "*", False, False),
-    ("iam:PassRole", "arn:aws:iam::111122223333:role/chat-live-db", False, False),
-    ("sts:AssumeRole", "arn:aws:iam::111122223333:role/chat-live-db", False, False),
-]
-
-
-def allows(statements, action, resource):
-    """What moto says of the policy: it judges actions and resources as IAM does, conditions not."""
-    text = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    text = text.replace(
-        '{"Fn::Sub": ["arn:aws:route53:::hostedzone/${Zone}", {"Zone": "ZPRIVATE"}]}', f'"{ZONE}/ZPRIVATE"'
-    )
-    assert "Fn::" not in text
-    return IAMPolicy(text).is_action_permitted(action, resource) == PermissionResult.PERMITTED
-
-
-@pytest.mark.parametrize(
-    ("action", "resource", "app_may", "db_may"), MATRIX, ids=[f"{m[0]} {m[1][-30:]}" for m in MATRIX]
-)
-def test_a_role_may_do_what_it_needs_and_nothing_else(action, resource, app_may, db_may):
-    live = load("live")
-    db = json.loads(json.dumps(roles.db(live, "ZPRIVATE"), default=lambda helper: helper.to_dict()))
-    assert allows(roles.app(live), action, resource) is app_may
-    assert allows(db, action, resource) is db_may
-
-
-def test_the_database_server_may_change_its_own_name_only():
-    (statement,) = (each for each in roles.db(load("live"), "Z") if each["Sid"] == "NameItself")
-    assert statement["Condition"] == {
-        "ForAllValues:StringEquals": {
-            "route53:ChangeResourceRecordSetsNormalizedRecordNames": ["db.live.internal"],
-            "route53:ChangeResourceRecordSetsRecordTypes": ["A"],
-            "route53:ChangeResourceRecordSetsActions": ["UPSERT"],
-        }
+@pytest.mark.parametrize("name", ["live", "test", "branch"])
+def test_ssh_comes_from_the_release_server_alone_and_there_from_operators(name):
+    ssh = {
+        (role, peer)
+        for role, way, first, last, peer in rules(name)
+        if way == "Ingress" and first <= 22 <= last
     }
-
-
-@pytest.mark.parametrize("name", known())
-def test_secrets_are_decrypted_by_way_of_parameter_store_only(name):
-    for role in (roles.app(load(name)), roles.db(load(name), "Z")):
-        (statement,) = (each for each in role if each["Action"] == "kms:Decrypt")
-        assert statement["Condition"]["StringEquals"] == {"kms:ViaService": "ssm.eu-west-1.amazonaws.com"}
-
-
-@pytest.mark.parametrize("name", known())
-def test_buckets_stay_when_the_stack_goes(name):
-    buckets = resources(name, "AWS::S3::Bucket")
-    assert buckets
-    for bucket in buckets.values():
-        assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    inner = {("app", "release"), ("db", "release"), ("elk", "release")}
+    assert ssh == inner | {("release", cidr) for cidr in load(name).network.operator_cidrs}
 
 
 def test_user_data_is_the_same_for_every_role_and_environment_and_fits():
@@ -197,21 +128,9 @@ def test_user_data_is_the_same_for_every_role_and_environment_and_fits():
     assert len(script.encode()) < 16 * 1024
     for name in known():
         launches = resources(name, "AWS::EC2::LaunchTemplate").values()
-        assert len(launches) == 2
+        assert len(launches) == 4
         for launch in launches:
             assert launch["Properties"]["LaunchTemplateData"]["UserData"] == {"Fn::Base64": script}
-
-
-@pytest.mark.parametrize("name", known())
-def test_the_volume_of_the_database_server_outlives_it(name):
-    launches = resources(name, "AWS::EC2::LaunchTemplate")
-    goes = {
-        role: launch["Properties"]["LaunchTemplateData"]["BlockDeviceMappings"][0]["Ebs"][
-            "DeleteOnTermination"
-        ]
-        for role, launch in launches.items()
-    }
-    assert goes == {"AppLaunch": True, "DbLaunch": False}
 
 
 def test_user_data_is_sound_shell():
