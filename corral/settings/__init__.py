@@ -31,7 +31,8 @@ def load(name: str | None = None) -> Settings:
         remedy = (
             f"Choose one of: {', '.join(known()) or 'none yet'}; by CORRAL_ENV or -e. Or write that file."
         )
-        raise CorralError(f"There is no environments/{file}.toml{origin}.", remedy, SEE)
+        shown = file if re.fullmatch(NAME, file) else chosen
+        raise CorralError(f"There is no environments/{shown}.toml{origin}.", remedy, SEE)
     if branch and branch in known():
         remedy = "Give the branch's environment another name, or use that file: -e " + branch
         raise CorralError(f"There is an environments/{branch}.toml already.", remedy, SEE)

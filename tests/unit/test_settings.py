@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from corral.errors import CorralError
-from corral.settings import ENVIRONMENTS, ROOT, Settings, known, load
+from corral.settings import ENVIRONMENTS, ROOT, Settings, branch_name, known, load
 
 LAB = load("lab")
 
@@ -29,6 +29,10 @@ max = 6
 desired = 2
 [db]
 instance_type = "t3.small"
+[elk]
+instance_type = "t3.medium"
+[release]
+instance_type = "t3.nano"
 """
 
 
@@ -58,8 +62,11 @@ def test_names_follow_from_settings():
     assert lab.private_zone == "lab.internal"
     assert lab.role_name("app") == "chat-lab-app"
     assert lab.parameter("app", "database-password") == "/corral/lab/app/database-password"
-    assert lab.public_cidrs == ("10.42.0.0/24", "10.42.1.0/24")
-    assert lab.private_cidrs == ("10.42.16.0/20", "10.42.32.0/20")
+    assert lab.public_cidrs == ("10.42.0.0/24", "10.42.1.0/24", "10.42.2.0/24")
+    assert lab.private_cidrs == ("10.42.16.0/20", "10.42.32.0/20", "10.42.48.0/20")
+    assert lab.host_name("db") == "db.lab.internal"
+    assert lab.image_parameter == "/corral/lab/image"
+    assert lab.singleton_zone("elk") == "eu-west-1a"
 
 
 def test_the_environment_is_chosen_by_name_by_variable_or_is_live(monkeypatch):
@@ -69,13 +76,57 @@ def test_the_environment_is_chosen_by_name_by_variable_or_is_live(monkeypatch):
     assert load("lab").environment == "lab"
 
 
-@pytest.mark.parametrize("name", ["nope", "../pyproject", "", "live.toml"])
+@pytest.mark.parametrize("name", ["nope", "../pyproject", "", "live.toml", "nope/branch"])
 def test_an_unknown_environment_is_refused_with_the_known_ones(name, monkeypatch):
     monkeypatch.setenv("CORRAL_ENV", name or "nope")
     with pytest.raises(CorralError) as caught:
         load(name)
-    assert f"no environments/{name or 'nope'}.toml" in str(caught.value)
-    assert "branch, lab, live, test" in caught.value.remedy
+    assert f"no environments/{name.removesuffix('/branch') or 'nope'}.toml" in str(caught.value)
+    assert "branch, lab, lab-branch, live, test" in caught.value.remedy
+
+
+def test_a_branchs_environment_is_made_from_a_file_by_name(tmp_path):
+    path = tmp_path / "environments" / "many.toml"
+    path.parent.mkdir()
+    path.write_text("branch_days = 3\n" + GOOD)
+    made = Settings.from_toml(path, branch="feature-x")
+    assert (made.environment, made.pattern, made.domain) == (
+        "feature-x",
+        "many",
+        "feature-x.chat.example.com",
+    )
+    assert Settings.from_toml(path).pattern is None
+    with pytest.raises(CorralError, match="'Feature' is no name for an environment"):
+        Settings.from_toml(path, branch="Feature")
+
+
+def test_no_branch_is_made_from_a_file_that_does_not_say_so():
+    with pytest.raises(CorralError) as caught:
+        load("live/feature-x")
+    assert caught.value.problem == "No environments of branches are made from environments/live.toml."
+
+
+def test_a_branch_can_not_have_the_name_of_a_file():
+    with pytest.raises(CorralError, match=r"There is an environments/test.toml already\."):
+        load("branch/test")
+
+
+@pytest.mark.parametrize(
+    ("branch", "name"), [("feature-x", "feature-x"), ("Feature/Login_2", "feature-login-2"), ("-a-", "a")]
+)
+def test_a_branch_of_git_gives_a_name(branch, name):
+    assert branch_name(branch) == name
+
+
+@pytest.mark.parametrize(
+    ("branch", "shorter"),
+    [("feature/login-by-mail", "feature-login-b"), ("123-fix", "b-123-fix"), ("ä", "b")],
+)
+def test_a_branch_whose_name_does_not_fit_is_refused_with_one_that_does(branch, shorter):
+    with pytest.raises(CorralError) as caught:
+        branch_name(branch)
+    assert caught.value.remedy == f"Give a name that fits, such as --branch {shorter}"
+    assert branch_name(shorter) == shorter
 
 
 WRONG = [
@@ -119,10 +170,32 @@ WRONG = [
     ("desired = 2", "desired = '2'", "app.desired: '2' is of the wrong type. Write a whole number"),
     ("max = 6", "max = 1", "app.max: 1 is below app.min (2). Raise max or lower min."),
     ("min = 2", "min = 0", "app.min: 0 is out of bounds. Write 1 or more."),
+    (
+        "[db]",
+        "drain_seconds = 120\n[db]",
+        "app: drain_seconds is 120, but a server that goes has 120 s in all.",
+    ),
+    (
+        "[elk]",
+        "zone = 'eu-west-1c'\n[elk]",
+        "db: its zone eu-west-1c is none of zones. Choose one of eu-west",
+    ),
+    ("[elk]", "data_volume = 'v'\n[elk]", "db.data_volume: 'v' does not look right."),
+    ("[network]", "branch_days = 0\n[network]", "branch_days: 0 is out of bounds. Write 1 or more."),
+    ("[network]", "alarm_topic = 'me'\n[network]", "alarm_topic: 'me' does not look right."),
+    (
+        "[network]",
+        "permissions_boundary = 'me'\n[network]",
+        "permissions_boundary: 'me' does not look right.",
+    ),
     ("max = 6", "mux = 6", "app.mux: there is no such setting. Did you mean app.max?"),
     ("[network]", "desired = 2\n[network]", "desired: there is no such setting. Did you mean app.desired?"),
-    ("[network]", "zzz = 2\n[network]", "zzz: there is no such setting. Known here: account, app, aws,"),
-    ('[db]\ninstance_type = "t3.small"', "", "db: is missing. Add it."),
+    (
+        "[network]",
+        "zzz = 2\n[network]",
+        "zzz: there is no such setting. Known here: account, alarm_topic, app,",
+    ),
+    ('[db]\ninstance_type = "t3.small"\n', "", "db: is missing. Add it."),
     (
         '[db]\ninstance_type = "t3.small"',
         "[db]\ninstance_type = 't3'",
@@ -166,7 +239,7 @@ def test_everything_wrong_with_a_file_is_said_at_once(tmp_path):
     assert str(complaint(tmp_path, text)) == (
         "environments/mine.toml: 3 settings are wrong:\n"
         "  domain: 'chat' is not a domain name. Write one such as chat.example.com, in small letters.\n"
-        "  network.x: there is no such setting. Known here: cidr, nat, operator_cidrs.\n"
+        "  network.x: there is no such setting. Known here: cidr, direct_ssh_cidrs, nat, operator_cidrs.\n"
         "  app.max: 6 is below app.min (9). Raise max or lower min.\n"
         "Mend environments/mine.toml: each line says how.\n"
         "Read more: docs/settings.md"
