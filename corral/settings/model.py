@@ -118,6 +118,11 @@ class Settings(Section):
         return value
 
     @cached_property
+    def reference(self) -> str:
+        """What `-e` and CORRAL_ENV call the environment: its name, or such as "branch/feature-x"."""
+        return f"{self.pattern}/{self.environment}" if self.pattern else self.environment
+
+    @cached_property
     def stack_name(self) -> str:
         """Name of the CloudFormation stack; prefix of the names of what it holds."""
         return f"{self.project}-{self.environment}"

@@ -154,6 +154,12 @@ def _update_policy(in_service: int) -> policies.UpdatePolicy:
 
 def _propagated(settings: Settings, role: str, zones: Zones, more: dict[str, Id]) -> autoscaling.Tags:
     """Tags that instances inherit; by these the inventory and the host itself learn what the host is for."""
-    own = {"corral:role": role, "corral:private-zone-id": Ref(zones.private), **more}
+    own = {
+        "corral:role": role,
+        "corral:settings": settings.reference,
+        "corral:releases-bucket": settings.releases_bucket,
+        "corral:private-zone-id": Ref(zones.private),
+        **more,
+    }
     shared = {tag["Key"]: tag["Value"] for tag in tags(settings, role).to_dict()}
     return autoscaling.Tags(**{key: (value, True) for key, value in (shared | own).items()})

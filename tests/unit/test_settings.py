@@ -95,7 +95,8 @@ def test_a_branchs_environment_is_made_from_a_file_by_name(tmp_path):
         "many",
         "feature-x.chat.example.com",
     )
-    assert Settings.from_toml(path).pattern is None
+    assert made.reference == "many/feature-x"
+    assert Settings.from_toml(path).reference == "many"
     with pytest.raises(CorralError, match="'Feature' is no name for an environment"):
         Settings.from_toml(path, branch="Feature")
 
