@@ -13,6 +13,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from corral.settings import load
+from corral.stack import render
 from tests.unit.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +65,21 @@ class Cloud:
 
 def _document(statements: list[dict[str, Any]]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def prepared(api: Cloud, name: str = "lab") -> dict[str, Any]:
+    """The template of an environment, and what `corral stack apply` makes before it: its image."""
+    settings = load(name)
+    ssm = api.client("ssm")
+    image = ssm.get_parameter(Name=settings.image.parameter)["Parameter"]["Value"]
+    ssm.put_parameter(Name=settings.image_parameter, Value=image, Type="String", Overwrite=True)
+    template: dict[str, Any] = json.loads(render(settings))
+    return template
+
+
+def sent(template: dict[str, Any]) -> str:
+    """A template as it is sent: within CloudFormation's bounds."""
+    return json.dumps(template, separators=(",", ":"))
 
 
 def wait_for(look: Callable[[], Any], seconds: float = 30.0) -> Any:

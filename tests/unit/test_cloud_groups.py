@@ -6,9 +6,7 @@ from collections import Counter
 import pytest
 from botocore.exceptions import ClientError
 
-from corral.settings import load
-from corral.stack import render
-from tests.unit.lab_cloud import cloud, wait_for  # noqa: F401
+from tests.unit.lab_cloud import cloud, prepared, sent, wait_for  # noqa: F401
 
 GROUP = "chat-lab-app"
 
@@ -20,12 +18,12 @@ class Fleet:
         self.api = api
         self.autoscaling, self.ec2, self.elbv2 = (api.client(s) for s in ("autoscaling", "ec2", "elbv2"))
         stacks = api.client("cloudformation")
-        template = json.loads(render(load("lab")))
+        template = prepared(api)
         for resource in template["Resources"].values():
             # Nobody is here who would complete them; test_cloud_lifecycle.py has hooks of its own.
             resource.get("Properties", {}).pop("LifecycleHookSpecificationList", None)
         iam = ["CAPABILITY_NAMED_IAM"]
-        stacks.create_stack(StackName="chat-lab", TemplateBody=json.dumps(template), Capabilities=iam)
+        stacks.create_stack(StackName="chat-lab", TemplateBody=sent(template), Capabilities=iam)
         wait_for(
             lambda: (
                 stacks.describe_stacks(StackName="chat-lab")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"

@@ -6,10 +6,8 @@ import threading
 import pytest
 from botocore.exceptions import ClientError
 
-from corral.settings import load
-from corral.stack import render
 from lab.cloud import policies
-from tests.unit.lab_cloud import cloud, wait_for  # noqa: F401
+from tests.unit.lab_cloud import cloud, prepared, sent, wait_for  # noqa: F401
 
 BUCKET = "chat-lab-releases-123456789012"
 
@@ -21,7 +19,7 @@ class Account:
         self.api = api
         stacks = api.client("cloudformation")
         iam = ["CAPABILITY_NAMED_IAM"]
-        stacks.create_stack(StackName="chat-lab", TemplateBody=render(load("lab")), Capabilities=iam)
+        stacks.create_stack(StackName="chat-lab", TemplateBody=sent(prepared(api)), Capabilities=iam)
         wait_for(
             lambda: (
                 stacks.describe_stacks(StackName="chat-lab")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from corral.settings import load
 from corral.stack import render
 from lab.cloud.cloudformation.resources import KINDS
-from tests.unit.lab_cloud import Stacks, cloud  # noqa: F401
+from tests.unit.lab_cloud import Stacks, cloud, prepared  # noqa: F401
 
 NAME = "chat-lab"
 
@@ -21,7 +21,7 @@ def template():
 @pytest.fixture(scope="module")
 def stacks(cloud):  # noqa: F811
     made = Stacks(cloud)
-    found = made.create(template(), NAME, Tags=[{"Key": "owner", "Value": "us"}])
+    found = made.create(prepared(cloud), NAME, Tags=[{"Key": "owner", "Value": "us"}])
     assert found["StackStatus"] == "CREATE_COMPLETE", made.reasons(NAME)
     return made
 
@@ -55,15 +55,21 @@ def test_security_groups_allow_what_the_template_says_and_nothing_else(stacks):
 
     assert rules("AppSecurityGroup", "IpPermissions") == [
         (22, "169.254.77.1/32"),
+        (22, "ReleaseSecurityGroup"),
         (80, "BalancerSecurityGroup"),
         (81, "BalancerSecurityGroup"),
     ]
     assert rules("AppSecurityGroup", "IpPermissionsEgress") == [
         (80, "0.0.0.0/0"),
         (443, "0.0.0.0/0"),
+        (5044, "ElkSecurityGroup"),
         (5432, "DbSecurityGroup"),
     ]
-    assert rules("DbSecurityGroup", "IpPermissions") == [(22, "169.254.77.1/32"), (5432, "AppSecurityGroup")]
+    assert rules("DbSecurityGroup", "IpPermissions") == [
+        (22, "169.254.77.1/32"),
+        (22, "ReleaseSecurityGroup"),
+        (5432, "AppSecurityGroup"),
+    ]
     assert rules("BalancerSecurityGroup", "IpPermissionsEgress") == [
         (80, "AppSecurityGroup"),
         (81, "AppSecurityGroup"),
