@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from troposphere import Base64, GetAtt, Parameter, Ref, Template, ec2, iam
+from troposphere import Base64, FindInMap, GetAtt, Parameter, Ref, Template, ec2, iam
 
 from corral.settings import ROOT, SINGLETONS, Settings
 from corral.settings.sections import Server
@@ -15,6 +15,8 @@ from corral.stack.policies import Id
 from corral.stack.tags import tags
 
 USER_DATA = ROOT / "files" / "user-data.sh"
+# Where the template holds the script: once, for it is the same for every role, and most of a template's size.
+SCRIPT = ("FirstBoot", "UserData", "Script")
 # The root volume of Debian's images (Debian wiki, "Cloud/AmazonEC2Image").
 ROOT_DEVICE = "/dev/xvda"
 
@@ -41,6 +43,8 @@ def add(template: Template, settings: Settings, parts: Parts) -> None:
             Description="Names the machine image that servers are launched with",
         )
     )
+    mapping, key, attribute = SCRIPT
+    template.add_mapping(mapping, {key: {attribute: USER_DATA.read_text(encoding="utf-8")}})
     groups.add_consent(template)
     launch = _launch_template(template, settings, "app", settings.app, image, parts)
     groups.add_app(template, settings, launch, parts.net, parts.zones, parts.front)
@@ -81,7 +85,7 @@ def _launch_template(
                 ),
             )
         ],
-        UserData=Base64(USER_DATA.read_text(encoding="utf-8")),
+        UserData=Base64(FindInMap(*SCRIPT)),
         # The group tags its instances; their volumes it does not.
         TagSpecifications=[ec2.TagSpecifications(ResourceType="volume", Tags=tags(settings, role))],
     )

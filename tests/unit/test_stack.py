@@ -10,7 +10,7 @@ import pytest
 from corral.errors import CorralError
 from corral.settings import ROOT, known, load
 from corral.stack import render, template
-from tests.unit.stacks import resources
+from tests.unit.stacks import rendered, resources
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -130,7 +130,9 @@ def test_user_data_is_the_same_for_every_role_and_environment_and_fits():
         launches = resources(name, "AWS::EC2::LaunchTemplate").values()
         assert len(launches) == 4
         for launch in launches:
-            assert launch["Properties"]["LaunchTemplateData"]["UserData"] == {"Fn::Base64": script}
+            said = launch["Properties"]["LaunchTemplateData"]["UserData"]
+            assert said == {"Fn::Base64": {"Fn::FindInMap": ["FirstBoot", "UserData", "Script"]}}
+        assert rendered(name)["Mappings"] == {"FirstBoot": {"UserData": {"Script": script}}}
 
 
 def test_user_data_is_sound_shell():
