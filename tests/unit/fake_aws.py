@@ -1,10 +1,11 @@
-"""A small AWS for the host's scripts: metadata, S3, SSM and Route 53 on one port; checks every signature."""
+"""A small AWS for the host's scripts: metadata and five services on one port; checks every signature."""
 
 import json
 import re
 import threading
 import xml.etree.ElementTree as ET
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -24,13 +25,19 @@ ROUTE53 = "{https://route53.amazonaws.com/doc/2013-04-01/}"
 
 
 class FakeAws(ThreadingHTTPServer):
-    """Serves `objects` and `parameters`, remembers `records`; answers with `failures` first, one by one."""
+    """Serves `objects` and `parameters`, remembers `records` and `forms`; answers with `failures` first.
+
+    `forms`: what EC2 and Auto Scaling were asked for. `states`: what the group wants the instance to become;
+    each is told once (None: there is no answer; 401: the token was forgotten), the last again and again.
+    `tree`: more of the instance's metadata.
+    """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects, self.parameters, self.records, self.failures, self.requests = {}, {}, {}, [], []
+        self.forms, self.states, self.tree = [], [], {}
         self.role = "chat-lab-app"
         threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
 
@@ -69,14 +76,19 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
             return self.answer(401)
         role = self.server.role
-        known = {"placement/region": "eu-west-1"}
+        known = {"placement/region": "eu-west-1", **self.server.tree}
         credentials = {
             "iam/security-credentials/": role,
             f"iam/security-credentials/{role}": json.dumps(
-                {"Code": "Success", "AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": SESSION}
+                {"Code": "Success", "AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": SESSION}, indent=2
             ),
         }
         known |= credentials if role else {}
+        if states := self.server.states:
+            state = states.pop(0) if len(states) > 1 and path.startswith("autoscaling/") else states[0]
+            if state == 401:
+                return self.answer(401, "<title>401 - Unauthorized</title>")
+            known |= {"autoscaling/target-lifecycle-state": state} if state else {}
         self.answer(200, known[path]) if path in known else self.answer(404)
 
     def service(self, body):
@@ -106,6 +118,9 @@ class Handler(BaseHTTPRequestHandler):
                     text["Value"],
                 )
                 self.answer(200, "<ChangeResourceRecordSetsResponse/>", "text/xml")
+            case "ec2" | "autoscaling" if region == "eu-west-1":
+                self.server.forms.append(dict(parse_qsl(body.decode())))
+                self.answer(200, "<Response/>", "text/xml")
             case _:
                 self.answer(403, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>")
 

@@ -110,6 +110,99 @@ def test_a_name_gets_its_address(api, run):
     assert api.records == {("Z0123456789", "db.lab.internal"): ("UPSERT", "A", "60", "10.42.16.7")}
 
 
+ATTACH = ("ec2-attach-volume", "vol-0123456789abcdef0", "i-0fedcba9876543210", "/dev/sdf")
+
+
+def refusing(code, message):
+    """EC2's answer to what it will not do (EC2 API reference, "Error codes")."""
+    return (
+        400,
+        f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>",
+    )
+
+
+def test_a_volume_is_attached(api, run):
+    assert run("aws", *ATTACH).stdout == ""
+    assert api.forms == [
+        {
+            "Action": "AttachVolume",
+            "Version": "2016-11-15",
+            "VolumeId": "vol-0123456789abcdef0",
+            "InstanceId": "i-0fedcba9876543210",
+            "Device": "/dev/sdf",
+        }
+    ]
+
+
+def test_a_volume_is_waited_for_while_another_instance_has_it(api, run):
+    in_use = refusing("VolumeInUse", "vol-0123456789abcdef0 is already attached to an instance")
+    api.failures = [in_use, in_use, refusing("IncorrectState", "vol-0123456789abcdef0 is not 'available'.")]
+    done = run("aws", *ATTACH, check=False)
+    assert done.returncode == 0
+    assert len(api.forms) == 1
+    # Each reason is told once.
+    assert [line.partition("HTTP 400, ")[2] for line in done.stderr.splitlines()] == [
+        "VolumeInUse: vol-0123456789abcdef0 is already attached to an instance",
+        "IncorrectState: vol-0123456789abcdef0 is not 'available'.",
+    ]
+
+
+def test_a_volume_is_not_waited_for_without_end(api, run):
+    api.failures = [refusing("VolumeInUse", "vol-0123456789abcdef0 is already attached")] * 100
+    said = refusal(run("aws", *ATTACH, check=False, CORRAL_ATTACH_SECONDS="0"))
+    assert "still not after 0 s: HTTP 400, VolumeInUse: vol-0123456789abcdef0 is already attached" in said
+    assert "docs/data.md" in said
+
+
+@pytest.mark.parametrize(
+    "code", ["InvalidVolume.NotFound", "InvalidVolume.ZoneMismatch", "UnauthorizedOperation"]
+)
+def test_a_volume_that_will_never_come_is_not_waited_for(api, run, code):
+    api.failures = [refusing(code, "no")]
+    assert f"HTTP 400, {code}: no" in refusal(run("aws", *ATTACH, check=False))
+
+
+COMPLETE = ("autoscaling-complete", "chat-lab-app", "terminate", "i-0fedcba9876543210", "CONTINUE")
+
+
+def test_a_hook_is_answered(api, run):
+    assert run("aws", *COMPLETE).stdout == ""
+    assert api.forms == [
+        {
+            "Action": "CompleteLifecycleAction",
+            "Version": "2011-01-01",
+            "AutoScalingGroupName": "chat-lab-app",
+            "LifecycleHookName": "terminate",
+            "InstanceId": "i-0fedcba9876543210",
+            "LifecycleActionResult": "CONTINUE",
+        }
+    ]
+
+
+def complaint(code, message):
+    """Auto Scaling's answer to what it will not do."""
+    return (
+        400,
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>",
+    )
+
+
+def test_where_no_hook_waits_there_is_nothing_to_answer(api, run):
+    api.failures = [
+        complaint("ValidationError", "No active Lifecycle Action found with instance ID i-0fedcba9876543210")
+    ]
+    run("aws", *COMPLETE)
+
+
+def test_an_answer_that_is_refused_is_told(api, run):
+    api.failures = [complaint("AccessDenied", "not authorized")]
+    said = refusal(run("aws", *COMPLETE, check=False))
+    assert (
+        "the answer CONTINUE to the hook terminate of chat-lab-app: HTTP 400, AccessDenied: not authorized"
+        in said
+    )
+
+
 def test_nothing_secret_is_on_a_command_line(api, run, tmp_path):
     api.parameters["/secret"] = "the password"
     run("aws", "ssm-get", "/secret")
