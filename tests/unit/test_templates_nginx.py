@@ -274,19 +274,21 @@ def test_a_page_that_its_router_knows_is_logged_as_it_was_asked_for(nginx):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "chat.localhost.evil.example", "10.42.16.4"])
-@pytest.mark.parametrize(("port", "path"), [(80, "/"), (80, "/api/rooms"), (81, "/"), (81, "/readyz")])
+@pytest.mark.parametrize(
+    ("port", "path"), [(80, "/"), (80, "/api/rooms"), (81, "/"), (81, "/healthz"), (80, "/readyz")]
+)
 def test_another_name_is_dropped_without_an_answer(nginx, host, port, path):
     assert nginx.ask(path, port=port, host=host)[0] is None
 
 
 def test_the_load_balancers_checks_are_answered_by_address(nginx):
-    assert nginx.ask("/readyz", host="10.42.16.4:80")[0] == 200
+    assert nginx.ask("/healthz", host="10.42.16.4:80")[0] == 200
     assert nginx.ask("/corral/health", port=81, host="10.42.16.4:81")[::2] == (200, "ok\n")
 
 
 def test_nobody_else_gets_the_check_under_another_name(nginx):
-    assert nginx.ask("/readyz", host="evil.example", X_Forwarded_For="203.0.113.9")[0] is None
-    assert nginx.ask("/readyz", host="evil.example", source="127.0.0.3")[0] is None
+    assert nginx.ask("/healthz", host="evil.example", X_Forwarded_For="203.0.113.9")[0] is None
+    assert nginx.ask("/healthz", host="evil.example", source="127.0.0.3")[0] is None
 
 
 @pytest.mark.parametrize("path", ["/", "/rooms/general?x=1&y=%20", "/api/rooms", "//evil.example/"])
@@ -298,7 +300,7 @@ def test_port_81_sends_to_https(nginx, path):
 
 def test_checks_are_not_logged(nginx):
     before = len(nginx.logged())
-    nginx.ask("/readyz", host="10.42.16.4")
+    nginx.ask("/healthz", host="10.42.16.4")
     nginx.ask("/readyz")
     nginx.ask("/corral/health", port=81, host="x")
     assert len(nginx.logged()) == before
