@@ -3,12 +3,26 @@
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import app, base, firewall, host_scripts, nginx, postgres, private_name, process_manager, sshd
+from tasks import (
+    app,
+    base,
+    data_volume,
+    firewall,
+    host_scripts,
+    nginx,
+    postgres,
+    private_name,
+    process_manager,
+    sshd,
+)
 from tasks.lib.packages import packages
 
+EVERYWHERE = [base, sshd, firewall, host_scripts]
 ROLES = {
-    "app": [base, sshd, firewall, host_scripts, nginx, process_manager, app],
-    "db": [base, sshd, firewall, host_scripts, postgres, private_name],
+    "app": [*EVERYWHERE, nginx, process_manager, app],
+    "db": [*EVERYWHERE, data_volume, postgres, private_name],
+    "elk": [*EVERYWHERE, data_volume, private_name],
+    "release": [*EVERYWHERE, data_volume, private_name],
 }
 
 role = host.data.get("role")
@@ -23,15 +37,23 @@ tasks = ROLES[role]
 # The firewall opens what the tasks of this role declare.
 host.data.ports = [port for task in tasks for port in getattr(task, "PORTS", [])]
 
-packages(
-    name="Install packages", wanted=[package for task in tasks for package in getattr(task, "PACKAGES", [])]
-)
-
-# Stage by stage over all tasks: users exist before files belong to them, files stand before services start.
-# The loops go over the tasks of every role, so that an operation has the same place in the order, and a name
+# The loop goes over the tasks of every role, so that an operation has the same place in the order, and a name
 # of its own, whoever it is for.
 EVERY_TASK = list(dict.fromkeys(task for tasks_of_role in ROLES.values() for task in tasks_of_role))
-for stage in host.loop(["install", "configure", "activate"]):
+
+
+def run(stage):
+    """One stage of all tasks that have it."""
     for task in host.loop(EVERY_TASK):
         if task in tasks and hasattr(task, stage):
             getattr(task, stage)()
+
+
+# Stage by stage over all tasks: users exist before files belong to them, files stand before services start.
+run("prepare")
+packages(
+    name="Install packages", wanted=[package for task in tasks for package in getattr(task, "PACKAGES", [])]
+)
+run("install")
+run("configure")
+run("activate")

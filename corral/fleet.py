@@ -19,7 +19,7 @@ Instances = list[dict[str, Any]]
 
 @dataclass(frozen=True, order=True)
 class Host:
-    """One server in service. `group` is the name of its auto-scaling group."""
+    """One server in service. `group`: name of its auto-scaling group. `data_volume`: id of an EBS volume."""
 
     role: str
     private_address: str
@@ -27,6 +27,7 @@ class Host:
     zone: str
     group: str
     private_zone_id: str = ""
+    data_volume: str = ""
 
 
 def hosts(settings: Settings) -> list[Host]:
@@ -76,6 +77,7 @@ def select(members: dict[str, tuple[str, str]], instances: Instances) -> list[Ho
             zone=instance["Placement"]["AvailabilityZone"],
             group=members[instance["InstanceId"]][1],
             private_zone_id=_tags(instance).get("corral:private-zone-id", ""),
+            data_volume=_tags(instance).get("corral:data-volume", ""),
         )
         for instance in instances
         # EC2 and Auto Scaling are each right in time of their own: one may not know yet what the other does.

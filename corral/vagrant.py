@@ -90,6 +90,7 @@ def _data(settings: Settings, name: str, role: str) -> dict[str, Any]:
         "zone": "vagrant",
         "group": "vagrant",
         "private_zone_id": "",
+        "data_volume": "",
         # Browsers ask for the machine by its address.
         "domain": ADDRESSES[name],
         # Nobody but this machine reaches these, and there is no store of secrets here.
@@ -98,6 +99,6 @@ def _data(settings: Settings, name: str, role: str) -> dict[str, Any]:
         "vpc_cidr": NETWORK,
         "balancer_cidrs": [NETWORK],
         "app_cidrs": [NETWORK],
-        "operator_cidrs": OPERATORS,
+        "ssh_cidrs": OPERATORS,
         "database": {**database, **own[role]},
     }

@@ -17,6 +17,7 @@ def _host(host):
         "zone": host.zone,
         "group": host.group,
         "private_zone_id": host.private_zone_id,
+        "data_volume": host.data_volume,
         "ssh_known_hosts_file": known_hosts_file(host.instance_id),
     }
 
@@ -28,3 +29,5 @@ with sentences():
 # pyinfra takes these names for its groups, and gives each the data of group_data/<name>.py.
 app = [_host(host) for host in _found.get("app", [])]
 db = [_host(host) for host in _found.get("db", [])]
+elk = [_host(host) for host in _found.get("elk", [])]
+release = [_host(host) for host in _found.get("release", [])]

@@ -2,7 +2,9 @@
 
 from pyinfra import host
 
+from tasks import data_volume
 from tasks.host_scripts import DIRECTORY
+from tasks.lib.clusters import cluster
 from tasks.lib.files import File, config_files
 from tasks.lib.ports import Port
 from tasks.lib.services import Unit, service
@@ -10,30 +12,60 @@ from tasks.lib.services import Unit, service
 PACKAGES = ["postgresql-17"]
 PORTS = [Port(5432, sources=("app_cidrs",))]
 
-CLUSTER = "/etc/postgresql/17/main"
+CONFIGURATION = "/etc/postgresql/17/main"
+DATA = f"{data_volume.PATH}/postgresql/17/main"
 SERVER = "postgresql@17-main.service"
 ROLE = "corral-database.service"
 
 
+def prepare() -> None:
+    """Debian's package would make a cluster of its own, and start it."""
+    config_files(
+        name="Let Postgres's package make no database",
+        files=[
+            File(
+                "/etc/postgresql-common/createcluster.d/corral.conf",
+                source="templates/postgres/createcluster.conf",
+            )
+        ],
+    )
+
+
+def install() -> None:
+    """After the volume of data is mounted."""
+    cluster(
+        name="Adopt the database, or make one",
+        version="17",
+        directory=DATA,
+        mount=data_volume.PATH if data_volume.has_volume() else "",
+    )
+
+
 def configure() -> None:
-    """Debian's configuration stays as it is, but for who may come in; ours is beside it in conf.d."""
+    """All of the configuration is ours, as the data may come from another host."""
+    ours = {"data_directory": DATA, "configuration": CONFIGURATION}
+    readable = {"owner": "postgres", "group": "postgres", "mode": "640"}
     config_files(
         name="Configure Postgres",
         files=[
-            File(f"{CLUSTER}/conf.d/corral.conf", source="templates/postgres/corral.conf.j2"),
             File(
-                f"{CLUSTER}/pg_hba.conf",
-                source="templates/postgres/pg_hba.conf.j2",
-                owner="postgres",
-                group="postgres",
-                mode="640",
+                f"{CONFIGURATION}/postgresql.conf", source="templates/postgres/postgresql.conf.j2", data=ours
             ),
-            # The private address may come late; without it the server would listen for nobody.
-            File(f"/etc/systemd/system/{SERVER}.d/corral.conf", source="templates/postgres/server.conf"),
+            File(f"{CONFIGURATION}/pg_hba.conf", source="templates/postgres/pg_hba.conf.j2", **readable),
+            File(f"{CONFIGURATION}/pg_ident.conf", source="templates/postgres/pg_ident.conf", **readable),
+            File(
+                f"/etc/systemd/system/{SERVER}.d/corral.conf",
+                source="templates/postgres/server.conf.j2",
+                data={
+                    "data_volume": data_volume.has_volume(),
+                    "volume_unit": data_volume.UNIT,
+                    "mount": data_volume.PATH,
+                },
+            ),
         ],
         # Reads all of the configuration to print one value of it; the server that runs sees nothing of this.
         check="runuser -u postgres -- /usr/lib/postgresql/17/bin/postgres -C listen_addresses"
-        f" -D /var/lib/postgresql/17/main -c config_file={CLUSTER}/postgresql.conf",
+        f" -D {DATA} -c config_file={CONFIGURATION}/postgresql.conf",
         restarts=[SERVER],
     )
     config_files(

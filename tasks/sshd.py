@@ -9,9 +9,8 @@ from tasks.lib.shell import command_line
 
 PACKAGES = ["openssh-server"]
 
-# Operators, and hosts of the fleet such as the release server. The security group says it once more, from
-# outside.
-PORTS = [Port(22, sources=("operator_cidrs", "vpc_cidr"))]
+# The security group says it once more, from outside, and of the fleet lets in the release server alone.
+PORTS = [Port(22, sources=("ssh_cidrs", "vpc_cidr"))]
 
 
 def configure():

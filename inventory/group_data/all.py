@@ -17,7 +17,8 @@ locale = __settings.locale
 vpc_cidr = __settings.network.cidr
 balancer_cidrs = list(__settings.public_cidrs)
 app_cidrs = list(__settings.private_cidrs)
-operator_cidrs = list(__settings.network.operator_cidrs)
+# Who may come in by SSH beside the fleet itself; the release server's own data says more.
+ssh_cidrs = list(__settings.network.direct_ssh_cidrs)
 
 releases_bucket = __settings.releases_bucket
 

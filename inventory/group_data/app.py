@@ -7,7 +7,7 @@ __settings = load()
 role = "app"
 processes = __settings.app.processes
 database = {
-    "host": f"db.{__settings.private_zone}",
+    "host": __settings.host_name("db"),
     "port": 5432,
     "name": __settings.db.database,
     "user": __settings.db.user,

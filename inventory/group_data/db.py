@@ -14,4 +14,4 @@ database_password_parameter = __settings.parameter("app", "database-password")
 # Each process of each app server has a pool of 4 and a listener, and twice that while a release takes over;
 # 20 more are for operators and Postgres's own reserve. 100 is Postgres's default, and no less will do.
 max_connections = max(100, __settings.app.max * __settings.app.processes * 5 * 2 + 20)
-private_name = f"db.{__settings.private_zone}"
+private_name = __settings.host_name(role)

@@ -17,6 +17,7 @@ HOST = {
     "instance_id": "i-0123456789abcdef0",
     "private_address": "10.42.16.4",
     "private_zone_id": "Z0123456789",
+    "data_volume": "vol-0123456789abcdef0",
     "zone": "eu-west-1a",
     "group": "chat-lab-app",
     "fake_delay": 0,
@@ -38,13 +39,14 @@ class Declared:
     """What came of it.
 
     `operations`: their names, in order. `ports`: what the firewall opens. `files`: {operation: {path: Entry}}
-    of config_files. `sources`: the templates and files of this repository that it read.
+    of config_files. `sources`: the templates and files of this repository that it read. `data`: host data
+    that differ from HOST.
     """
 
-    def __init__(self, role):
+    def __init__(self, role, **data):
         self.files = {}
         self.sources = set()
-        state = State(Inventory(([("@fake/host", {**group_data(role), **HOST})], {})), Config())
+        state = State(Inventory(([("@fake/host", {**group_data(role), **HOST, **data})], {})), Config())
         state.current_stage = StateStage.Prepare
         host = state.inventory.get_host("@fake/host")
         with ctx_state.use(state), ctx_host.use(host), self._recording():

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.roles import HOST, ROOT, Declared
 
-ROLES = ("app", "db")
+ROLES = ("app", "db", "elk", "release")
 declared = cache(Declared)
 
 
@@ -46,7 +46,8 @@ def pyinfra(tmp_path):
 @pytest.mark.parametrize("role", ROLES)
 def test_the_stages_follow_each_other_over_all_tasks(role):
     operations = declared(role).operations
-    assert operations[0] == "Install packages"
+    before = ["Let Postgres's package make no database"] if role == "db" else []
+    assert operations[: len(before) + 1] == [*before, "Install packages"]
     configured = [operations.index(name) for name in declared(role).files]
     started = [operations.index(name) for name in ("Run sshd", "Run the firewall")]
     assert max(configured) < min(started)
@@ -81,15 +82,40 @@ def test_roles_share_their_operations_and_keep_the_others_apart(pyinfra):
         for operation in json.loads(done.stdout)["plan"]
     }
     assert list(hosts) == list(dict.fromkeys(hosts))
-    assert hosts["Harden sshd"] == {"@fake/app", "@fake/db"}
+    assert hosts["Harden sshd"] == {*map("@fake/{}".format, ROLES)}
+    assert hosts["Mount the volume of data"] == {"@fake/db", "@fake/elk", "@fake/release"}
     assert hosts["Configure nginx"] == {"@fake/app"}
     assert hosts["Configure Postgres"] == {"@fake/db"}
+
+
+def test_the_volume_is_there_before_the_database_and_the_database_before_its_name():
+    operations = declared("db").operations
+    order = [
+        "Mount the volume of data",
+        "Adopt the database, or make one",
+        "Configure Postgres",
+        "Run Postgres",
+        "Register the private name",
+    ]
+    assert [name for name in operations if name in order] == order
+
+
+def test_a_machine_outside_of_aws_has_neither_volume_nor_zone():
+    there = Declared("db", data_volume="", private_zone_id="")
+    assert "/srv/data" in there.files["Make the folder of data"]
+    words = ("volume", "private name")
+    assert not [name for name in there.operations if any(word in name for word in words)]
+    assert "corral-data" not in there.text("/etc/systemd/system/postgresql@17-main.service.d/corral.conf")
 
 
 @pytest.mark.parametrize(
     ("groups", "options", "said"),
     [
-        ({"others": ["@fake/one"]}, [], r"@fake/one has no role\. Put it into a group .* one of: app, db"),
+        (
+            {"others": ["@fake/one"]},
+            [],
+            r"@fake/one has no role\. Put it into a group .* one of: app, db, elk, release",
+        ),
         (
             {"others": ["@fake/one"]},
             ["--data", "role=elks"],

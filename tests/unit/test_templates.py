@@ -125,7 +125,7 @@ def test_scripts_that_run_on_hosts_are_clean(script):
 @pytest.mark.parametrize(("environment", "connections"), [("lab", 140), ("live", 500), ("branch", 100)])
 def test_postgres_has_room_for_every_app_server_there_may_be(environment, connections):
     assert group_data("db", environment)["max_connections"] == connections
-    text = declared("db").text("/etc/postgresql/17/main/conf.d/corral.conf")
+    text = declared("db").text("/etc/postgresql/17/main/postgresql.conf")
     assert "\nmax_connections = 140\n" in text
 
 

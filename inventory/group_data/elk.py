@@ -1,0 +1,8 @@
+"""What the log server knows beside what every host does."""
+
+from corral.settings import load
+
+__settings = load()
+
+role = "elk"
+private_name = __settings.host_name(role)
