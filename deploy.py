@@ -9,6 +9,7 @@ from tasks import (
     data_volume,
     firewall,
     host_scripts,
+    lifecycle,
     nginx,
     postgres,
     private_name,
@@ -17,7 +18,7 @@ from tasks import (
 )
 from tasks.lib.packages import packages
 
-EVERYWHERE = [base, sshd, firewall, host_scripts]
+EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle]
 ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],
@@ -34,8 +35,10 @@ if role not in ROLES:
     )
 tasks = ROLES[role]
 
-# The firewall opens what the tasks of this role declare.
+# The firewall opens what the tasks of this role declare, and a host that goes stops what they do, the last
+# first (tasks/lifecycle.py).
 host.data.ports = [port for task in tasks for port in getattr(task, "PORTS", [])]
+host.data.drains = [unit for task in reversed(tasks) for unit in getattr(task, "DRAINS", [])]
 
 # The loop goes over the tasks of every role, so that an operation has the same place in the order, and a name
 # of its own, whoever it is for.

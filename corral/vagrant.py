@@ -88,7 +88,7 @@ def _data(settings: Settings, name: str, role: str) -> dict[str, Any]:
         "instance_id": name,
         "private_address": ADDRESSES[name],
         "zone": "vagrant",
-        "group": "vagrant",
+        "group": "",
         "private_zone_id": "",
         "data_volume": "",
         # Browsers ask for the machine by its address.

@@ -9,6 +9,7 @@ from tasks.lib.services import Unit, service
 PACKAGES = ["nginx", "logrotate"]
 # The load balancer speaks to both: 443 of its own goes to 80, 80 to 81.
 PORTS = [Port(80, sources=("balancer_cidrs",)), Port(81, sources=("balancer_cidrs",))]
+DRAINS = ["nginx.service"]
 
 
 def configure() -> None:

@@ -14,6 +14,7 @@ from tasks.lib.users import system_user
 PACKAGES = ["logrotate"]
 RUNTIMES = "/opt/corral/runtimes"
 UNIT = "corral-app.service"
+DRAINS = [UNIT]
 
 # How long a process that leaves keeps open what nginx may still use. nginx gives up unused connections to it
 # after 2 s (templates/nginx/site.conf.j2), so that it is never the process that closes one under a request.

@@ -38,9 +38,9 @@ def group_data(role, environment="lab"):
 class Declared:
     """What came of it.
 
-    `operations`: their names, in order. `ports`: what the firewall opens. `files`: {operation: {path: Entry}}
-    of config_files. `sources`: the templates and files of this repository that it read. `data`: host data
-    that differ from HOST.
+    `operations`: their names, in order. `ports`: what the firewall opens. `drains`: units that stop when the
+    host goes. `files`: {operation: {path: Entry}} of config_files. `sources`: the templates and files of this
+    repository that it read. `data`: host data that differ from HOST.
     """
 
     def __init__(self, role, **data):
@@ -53,6 +53,7 @@ class Declared:
             runpy.run_path(str(ROOT / "deploy.py"))
         self.operations = [" and ".join(state.op_meta[operation].names) for operation in host.op_hash_order]
         self.ports = host.data.ports
+        self.drains = host.data.drains
 
     def _recording(self):
         operation, resolve = files._config_files, files.resolve

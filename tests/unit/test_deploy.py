@@ -82,7 +82,8 @@ def test_roles_share_their_operations_and_keep_the_others_apart(pyinfra):
         for operation in json.loads(done.stdout)["plan"]
     }
     assert list(hosts) == list(dict.fromkeys(hosts))
-    assert hosts["Harden sshd"] == {*map("@fake/{}".format, ROLES)}
+    for everywhere in ("Harden sshd", "Wait for the group's word to leave"):
+        assert hosts[everywhere] == {f"@fake/{role}" for role in ROLES}
     assert hosts["Mount the volume of data"] == {"@fake/db", "@fake/elk", "@fake/release"}
     assert hosts["Configure nginx"] == {"@fake/app"}
     assert hosts["Configure Postgres"] == {"@fake/db"}
@@ -100,10 +101,15 @@ def test_the_volume_is_there_before_the_database_and_the_database_before_its_nam
     assert [name for name in operations if name in order] == order
 
 
-def test_a_machine_outside_of_aws_has_neither_volume_nor_zone():
-    there = Declared("db", data_volume="", private_zone_id="")
+def test_what_started_last_stops_first():
+    assert declared("app").drains == ["corral-app.service", "nginx.service"]
+    assert declared("db").drains == []
+
+
+def test_a_machine_outside_of_aws_has_neither_volume_nor_group_nor_zone():
+    there = Declared("db", data_volume="", group="", private_zone_id="")
     assert "/srv/data" in there.files["Make the folder of data"]
-    words = ("volume", "private name")
+    words = ("volume", "group's word", "lets the host go", "private name")
     assert not [name for name in there.operations if any(word in name for word in words)]
     assert "corral-data" not in there.text("/etc/systemd/system/postgresql@17-main.service.d/corral.conf")
 

@@ -187,11 +187,15 @@ def complaint(code, message):
     )
 
 
-def test_where_no_hook_waits_there_is_nothing_to_answer(api, run):
-    api.failures = [
-        complaint("ValidationError", "No active Lifecycle Action found with instance ID i-0fedcba9876543210")
-    ]
-    run("aws", *COMPLETE)
+NOTHING_WAITS = complaint(
+    "ValidationError", "No active Lifecycle Action found with instance ID i-0fedcba9876543210"
+)
+
+
+def test_a_hook_that_does_not_wait_is_no_failure_worth_words(api, run):
+    api.failures = [NOTHING_WAITS]
+    done = run("aws", *COMPLETE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
 def test_an_answer_that_is_refused_is_told(api, run):
@@ -201,6 +205,74 @@ def test_an_answer_that_is_refused_is_told(api, run):
         "the answer CONTINUE to the hook terminate of chat-lab-app: HTTP 400, AccessDenied: not authorized"
         in said
     )
+
+
+@pytest.fixture
+def leaving(run, tmp_path):
+    """Runs `lifecycle`, which asks often, on a host whose systemctl writes down what it is told."""
+    (tmp_path / "bin" / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/stopped\n')
+    (tmp_path / "bin" / "systemctl").chmod(0o755)
+    (tmp_path / "stopped").touch()
+
+    def leaving(*units, **more):
+        done = run(
+            "lifecycle",
+            "chat-lab-app",
+            "i-0fedcba9876543210",
+            *units,
+            CORRAL_LIFECYCLE_RATE="20/s",
+            CORRAL_LIFECYCLE_PAUSE="0.1",
+            **more,
+        )
+        return done, (tmp_path / "stopped").read_text().splitlines()
+
+    return leaving
+
+
+def test_a_host_that_is_to_end_stops_what_serves_and_says_when_it_is_done(api, leaving):
+    api.states = ["InService", "InService", "Terminated"]
+    done, stopped = leaving("corral-app.service", "nginx.service")
+    assert stopped == ["stop -- corral-app.service", "stop -- nginx.service"]
+    assert [form["LifecycleActionResult"] for form in api.forms] == ["CONTINUE"]
+    assert api.forms[0]["LifecycleHookName"] == "terminate"
+    assert done.stdout.splitlines()[-1] == "corral: done; this instance may end"
+
+
+def test_a_host_that_is_to_stay_is_asked_about_over_one_connection(api, leaving, tmp_path):
+    api.states = [None] * 3 + ["InService"] * 30 + ["Terminated"]
+    leaving()
+    asked = [
+        line for line in (tmp_path / "argv").read_text().splitlines() if "target-lifecycle-state" in line
+    ]
+    assert len(asked) == 1
+    assert len(api.states) == 1
+
+
+def test_an_answer_that_could_not_be_given_is_told_and_given_again(api, leaving):
+    api.states = ["Terminated"]
+    # Until the load balancer has let go of the host, its group does not wait yet.
+    api.failures = [NOTHING_WAITS, complaint("AccessDenied", "not authorized"), NOTHING_WAITS]
+    done, _ = leaving(check=False)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "AccessDenied: not authorized" in done.stderr
+    assert len(api.forms) == 1
+
+
+def test_a_token_that_was_forgotten_is_had_anew(api, leaving, tmp_path):
+    api.states = ["InService", 401, "Terminated"]
+    done, _ = leaving()
+    assert done.returncode == 0
+    assert (tmp_path / "argv").read_text().count("target-lifecycle-state") == 2
+
+
+def test_a_unit_that_does_not_stop_keeps_nothing_back(api, leaving, tmp_path):
+    (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\nfalse\n")
+    api.states = ["Terminated"]
+    done, _ = leaving("corral-app.service", check=False)
+    assert done.returncode == 0
+    assert "corral-app.service did not stop in good order" in done.stderr
+    assert len(api.forms) == 1
 
 
 def test_nothing_secret_is_on_a_command_line(api, run, tmp_path):

@@ -1,0 +1,34 @@
+"""lifecycle: a host that its group ends stops serving in good order first, and says when it is done."""
+
+from pyinfra import host
+
+from tasks.host_scripts import DIRECTORY
+from tasks.lib.files import File, config_files
+from tasks.lib.services import Unit, service
+
+UNIT = "corral-lifecycle.service"
+
+
+def _in_group() -> bool:
+    """Machines outside of AWS belong to no auto-scaling group."""
+    return bool(host.data.get("group"))
+
+
+def configure() -> None:
+    """What is stopped is what the tasks of this host's role declare in their DRAINS."""
+    if _in_group():
+        config_files(
+            name="Configure what lets the host go",
+            files=[
+                File(f"{DIRECTORY}/lifecycle", source="files/host/lifecycle", mode="755"),
+                File(f"/etc/systemd/system/{UNIT}", source="templates/lifecycle/corral-lifecycle.service.j2"),
+            ],
+            check=f"sh -n {DIRECTORY}/lifecycle && systemd-analyze verify /etc/systemd/system/{UNIT}",
+            restarts=[UNIT],
+        )
+
+
+def activate() -> None:
+    """It waits as long as the host lives."""
+    if _in_group():
+        service(name="Wait for the group's word to leave", units=[Unit(UNIT)])
