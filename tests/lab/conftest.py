@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from tests.lab.fleet import ROOT, Fleet, run
+from tests.lab.visitors import CHROMIUM
 
 STATE = Path("/var/lib/corral-lab")
 # These take the lab down on purpose, so they come last.
@@ -28,7 +30,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def fleet(request):
-    """The environment `lab`, up and converged: 2 app servers and a database."""
+    """The environment `lab`, up and converged: 2 app servers, and one server of each other role."""
     if os.geteuid() != 0:
         pytest.exit("the lab tests need root: sudo make test", returncode=2)
     if request.config.getoption("--use-running-lab"):
@@ -45,6 +47,15 @@ def fleet(request):
         run("make", "up", capture=False)
     yield Fleet()
     run("corral", "lab", "down", capture=False)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**CHROMIUM)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.fixture(scope="module", params=["app", "db"])
+@pytest.fixture(scope="module", params=["app", "db", "elk", "release"])
 def role(request):
     return request.param
 
@@ -45,6 +45,8 @@ def test_the_whole_firewall(host, role):
 LISTENERS = {
     "app": {"0.0.0.0:22", "[::]:22", "0.0.0.0:80", "0.0.0.0:81", "127.0.0.1:3000"},
     "db": {"0.0.0.0:22", "[::]:22", "{address}:5432"},
+    "elk": {"0.0.0.0:22", "[::]:22"},
+    "release": {"0.0.0.0:22", "[::]:22"},
 }
 
 
@@ -146,6 +148,9 @@ def test_a_rule_missing_in_the_stack_is_missing_in_the_lab(fleet, app, db):
     """The security groups are enforced from outside the hosts: what no rule allows does not arrive."""
     mine, database = fleet.members("app"), fleet.members("db")[0].private_address
     reach = "timeout 2 bash -c 'exec 3<>/dev/tcp/{}/{}'"
+    release = fleet.host(fleet.members("release")[0])
+    assert release.run(reach.format(database, 22)).rc == 0
+    assert release.run(reach.format(database, 5432)).rc != 0
     assert app.run(reach.format(database, 5432)).rc == 0
     assert app.run(reach.format(database, 22)).rc != 0
     assert app.run(reach.format(mine[1].private_address, 80)).rc != 0

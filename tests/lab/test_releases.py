@@ -1,17 +1,15 @@
 """Releases on real hosts: taken over without a failed request, and refused without harm."""
 
-import http.client
 import json
 import shutil
-import ssl
 import tarfile
-import threading
 
 import pytest
 import zstandard
 
 from corral.releases import archive
 from tests.lab.fleet import run, wait_for
+from tests.lab.visitors import Visitors
 
 POINTER = "environments/lab/app/current.json"
 
@@ -69,32 +67,6 @@ def refused(fleet, *arguments):
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-class Visitors(threading.Thread):
-    """Asks the site through the load balancer, on and on; counts releases and failures."""
-
-    def __init__(self, fleet):
-        super().__init__(daemon=True)
-        self.domain, self.port = fleet.settings.domain, fleet.ports()[443]
-        self.done, self.seen, self.failed = threading.Event(), {}, []
-
-    def run(self):
-        context = ssl._create_unverified_context()
-        while not self.done.is_set():
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=15, context=context)
-            try:
-                for _ in range(20):
-                    connection.request("GET", "/api/rooms", headers={"Host": self.domain})
-                    response = connection.getresponse()
-                    response.read()
-                    assert response.status == 200, response.status
-                    release = response.headers["X-Release"]
-                    self.seen[release] = self.seen.get(release, 0) + 1
-            except (OSError, AssertionError, http.client.HTTPException) as error:
-                self.failed.append(error)
-            finally:
-                connection.close()
 
 
 def test_a_release_takes_over_on_the_whole_fleet_without_one_failed_request(fleet, variant, pointer):

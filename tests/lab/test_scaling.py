@@ -1,16 +1,18 @@
 """Cattle: one number sets how many app servers there are, and a terminated one is replaced."""
 
+import subprocess
 from pathlib import Path
 from socket import create_connection
 
 from lab.hosts import present
 from lab.observe import memory
-from tests.lab.fleet import run, wait_for
+from tests.lab.fleet import BIN, ROOT, run, wait_for
+from tests.lab.visitors import Visitors
 
 
 def in_service(fleet, count):
     return wait_for(
-        f"{count} app servers in service", lambda: len(fleet.members("app")) == count, seconds=30
+        f"{count} app servers in service", lambda: len(fleet.members("app")) == count, seconds=60
     ) and fleet.members("app")
 
 
@@ -31,6 +33,29 @@ def healthy(fleet, ids):
     )
 
 
+class Witness:
+    """Reads on a host what lets it go, until the host is gone."""
+
+    def __init__(self, member):
+        follow = ["journalctl", "-f", "-o", "cat", "-u", "corral-lifecycle"]
+        self.process = subprocess.Popen(
+            [BIN / "corral", "lab", "shell", member.instance_id, "--", *follow],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def told(self):
+        """All that it said."""
+        return self.process.communicate(timeout=30)[0]
+
+    def leave(self):
+        """Nothing happened there."""
+        self.process.terminate()
+        self.process.wait()
+
+
 def test_one_number_scales_the_fleet_up_and_down(fleet):
     before = {m.instance_id for m in fleet.members("app")}
     fleet.scale(3)
@@ -45,6 +70,10 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
     healthy(fleet, before | {new.instance_id})
     assert fleet.converge().changed == {}
 
+    witnesses = {member.instance_id: Witness(member) for member in members}
+    visitors = [Visitors(fleet) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
     fleet.scale(2)
     left = {m.instance_id for m in in_service(fleet, 2)}
     healthy(fleet, left)
@@ -55,12 +84,25 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
         listed = fleet.client("ec2").describe_instances(Filters=filters)
         return not gone & {i["InstanceId"] for r in listed["Reservations"] for i in r["Instances"]}
 
-    wait_for("the host that left has drained and ended", ended, seconds=60)
+    # Well before the group would end it unasked (lifecycle.terminate_seconds).
+    wait_for("the host that left has drained and ended", ended, seconds=90)
     wait_for(
         "it is no host any more",
         lambda: not any(Path("/var/lib/corral-lab/hosts", i).exists() for i in gone),
         40,  # longer than its shutdown takes, by force in the end
     )
+    for visitor in visitors:
+        visitor.done.set()
+    for visitor in visitors:
+        visitor.join()
+    assert [error for visitor in visitors for error in visitor.failed] == []
+    for stayed in left:
+        witnesses[stayed].leave()
+    (one,) = gone
+    told = witnesses[one].told()
+    assert "chat-lab-app ends this instance; stopping: corral-app.service nginx.service" in told
+    assert "did not stop in good order" not in told
+    assert "corral: done; this instance may end" in told
 
 
 def test_a_terminated_server_is_replaced(fleet):
@@ -73,7 +115,7 @@ def test_a_terminated_server_is_replaced(fleet):
             for m in fleet.members("app")
             if len(fleet.members("app")) == 2 and m.instance_id != victim.instance_id
         ],
-        seconds=30,
+        seconds=60,
     )
     for member in members:
         wait_for("its SSH", lambda member=member: reachable(fleet, member), seconds=30)
@@ -82,15 +124,15 @@ def test_a_terminated_server_is_replaced(fleet):
     assert fleet.converge().changed == {}
 
 
-def test_six_hosts_fit_on_a_small_machine(fleet):
-    """Five app servers and a database, all converged and healthy, in less than half of 8 GiB."""
+def test_eight_hosts_fit_on_a_small_machine(fleet):
+    """Five app servers and one of each other role, converged and healthy, in less than half of 8 GiB."""
     fleet.scale(5)
     for member in in_service(fleet, 5):
         wait_for("its SSH", lambda member=member: reachable(fleet, member), seconds=30)
     fleet.converge()
     healthy(fleet, {member.instance_id for member in fleet.members("app")})
     hosts = present().values()
-    assert len(hosts) == 6
+    assert len(hosts) == 8
     assert sum(memory(host) for host in hosts) < 4 * 2**30
     fleet.scale(2)
     in_service(fleet, 2)

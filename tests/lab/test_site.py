@@ -9,32 +9,12 @@ from http.client import HTTPConnection
 from itertools import count
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.lab.fleet import wait_for
+from tests.lab.visitors import enter
 
 CA = "/var/cache/corral-lab/ca/ca.pem"
-# Headless Chromium as root, and without the calls that it makes home.
-CHROMIUM = {
-    "executable_path": "/usr/bin/chromium",
-    "args": [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ],
-}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM)
-        yield browser
-        browser.close()
 
 
 def get(fleet, path, port=None, host=None, headers=()):
@@ -56,16 +36,6 @@ def secure(fleet, context):
     """A TLS connection to the load balancer, whose certificate has been checked for the site's name."""
     plain = socket.create_connection(("127.0.0.1", fleet.ports()[443]), timeout=10)
     return context.wrap_socket(plain, server_hostname=fleet.settings.domain)
-
-
-def enter(chromium, fleet, name):
-    """A person of that name who has the site open in a browser of their own."""
-    page = chromium.new_context(ignore_https_errors=True, viewport={"width": 390, "height": 844}).new_page()
-    page.goto(fleet.url())
-    page.get_by_label("Your name").fill(name)
-    page.get_by_role("button", name="Join the chat").click()
-    expect(page.locator("details.connection")).to_have_attribute("data-phase", "open")
-    return page
 
 
 def server_of(page):

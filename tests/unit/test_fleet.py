@@ -64,7 +64,10 @@ def instance(number, state="running", address=True):
         "InstanceId": f"i-{number:04}",
         "Placement": {"AvailabilityZone": "eu-west-1a"},
         "State": {"Name": state},
-        "Tags": [{"Key": "corral:private-zone-id", "Value": "ZPRIVATE"}],
+        "Tags": [
+            {"Key": "corral:private-zone-id", "Value": "ZPRIVATE"},
+            {"Key": "corral:data-volume", "Value": "vol-0123456789abcdef0"},
+        ],
     }
     return found | ({"PrivateIpAddress": f"10.10.{number // 250}.{number % 250}"} if address else {})
 
@@ -84,7 +87,15 @@ def test_a_member_that_does_not_run_or_has_no_address_yet_is_no_host():
     members = fleet.in_service([group("app", *map(member, range(5)))])
     instances = [instance(0), instance(1, "pending"), instance(2, address=False), instance(3, "terminated")]
     assert fleet.select(members, [*instances, instance(99)]) == [
-        fleet.Host("app", "10.10.0.0", "i-0000", "eu-west-1a", "chat-live-app", "ZPRIVATE")
+        fleet.Host(
+            role="app",
+            private_address="10.10.0.0",
+            instance_id="i-0000",
+            zone="eu-west-1a",
+            group="chat-live-app",
+            private_zone_id="ZPRIVATE",
+            data_volume="vol-0123456789abcdef0",
+        )
     ]
 
 

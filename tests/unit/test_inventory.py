@@ -44,7 +44,7 @@ def refused(run):
 
 @pytest.fixture
 def fleet(settings):
-    """The stack of environment test, with two app servers and a database in service."""
+    """The stack of environment test, with two app servers and one server of each other role in service."""
     for _ in carry_out(settings, Proposal(render(settings), ())):
         pass
     return settings
@@ -64,7 +64,7 @@ def test_the_hosts_in_service_by_role_with_their_data(fleet, aws_api):
     assert run.returncode == 0
     hosts = {host["name"]: host for host in json.loads(run.stdout)}
     roles = sorted(host["data"]["role"] for host in hosts.values())
-    assert roles == ["app", "db"]
+    assert roles == ["app", "db", "elk", "release"]
     for address, host in hosts.items():
         data = host["data"]
         assert data["private_address"] == address
@@ -73,6 +73,7 @@ def test_the_hosts_in_service_by_role_with_their_data(fleet, aws_api):
         assert data["instance_id"] in ids[data["group"]][-1:]
         assert data["zone"] in fleet.zones
         assert data["private_zone_id"]
+        assert data["data_volume"].startswith("vol-") == (data["role"] != "app")
         assert data["ssh_known_hosts_file"].endswith(f".corral/known_hosts/{data['instance_id']}")
         assert data["environment"] == "test"
         assert data["vpc_cidr"] == "10.20.0.0/16"
@@ -94,7 +95,7 @@ def test_no_such_stack(aws_api):
 
 def test_an_empty_fleet(fleet, aws_api):
     groups = client(fleet, "autoscaling")
-    for role in ("app", "db"):
+    for role in ("app", "db", "elk", "release"):
         groups.update_auto_scaling_group(
             AutoScalingGroupName=f"chat-test-{role}", MinSize=0, DesiredCapacity=0
         )
