@@ -13,7 +13,10 @@ Tell = Callable[[str], None]
 
 
 def for_ssh(settings: Settings, tell: Tell, seconds: float = 120) -> None:
-    """Wait until every running instance answers on its SSH port; raises CorralError with its console."""
+    """Wait until every running instance answers on its SSH port, and its group counts it in.
+
+    Raises CorralError with the consoles of those that do not.
+    """
     _wait(lambda: _without_ssh(fleet.members(settings)), "SSH", tell, seconds)
 
 
@@ -57,12 +60,15 @@ def _without_ssh(members: list[fleet.Member]) -> tuple[int, list[tuple[fleet.Mem
     on = [member for member in members if member.state in ("pending", "running")]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda member: _answers(member.address, 22), on))
-    missing = [
-        (member, observe.progress(member.host) if member.host else "not made yet")
-        for member, answer in zip(on, answers, strict=True)
-        if not answer
-    ]
-    return sum(answers), missing
+    missing = []
+    for member, answer in zip(on, answers, strict=True):
+        # Only those in service are found by the inventory.
+        state = member.instance.get("LifecycleState", "InService")
+        if not answer:
+            missing.append((member, observe.progress(member.host) if member.host else "not made yet"))
+        elif state != "InService":
+            missing.append((member, state))
+    return len(on) - len(missing), missing
 
 
 def _unhealthy(members: list[fleet.Member]) -> tuple[int, list[tuple[fleet.Member, str]]]:
