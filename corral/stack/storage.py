@@ -119,7 +119,9 @@ def _policy(
     return template.add_resource(
         s3.BucketPolicy(
             f"{bucket.title}Policy",
-            Bucket=Ref(bucket),
+            # The name itself: by a reference, CloudFormation would not take over a policy that is there
+            # already (User Guide, "Import AWS resources into a CloudFormation stack automatically").
+            Bucket=bucket.BucketName,
             PolicyDocument={"Version": "2012-10-17", "Statement": [tls_only, *statements]},
             # The policy must not go before a bucket that stays.
             **kept(settings),
