@@ -4,6 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,7 +85,7 @@ def explained(settings: Settings) -> Iterator[None]:
     except (boto.SSOError, boto.TokenRetrievalError, boto.CredentialRetrievalError) as error:
         raise CorralError(f"No AWS credentials could be had: {error}", "Log in: `aws sso login`.") from error
     except (boto.ConnectionError, boto.HTTPClientError) as error:
-        remedy = f"Check the network, the proxy, and that region {settings.region} exists."
+        remedy = f"Check the network and the proxy.{_doubts(settings)}"
         raise CorralError(f"The AWS API can't be reached: {error}", remedy, SEE) from error
     except ResponseParserError as error:
         problem = "What should be the AWS API gives an answer that is none."
@@ -99,16 +100,35 @@ def _from_aws(settings: Settings, error: boto.ClientError) -> CorralError:
     if code in EXPIRED:
         return CorralError("The AWS credentials have expired.", "Log in again: `aws sso login`.", SEE)
     if code in INVALID:
-        return CorralError(f"AWS does not know these credentials ({code}).", CREDENTIALS, SEE)
+        remedy = f"{CREDENTIALS} Where they work elsewhere, region {settings.region} may not be enabled."
+        return CorralError(f"AWS does not know these credentials ({code}).", remedy, SEE)
+    if code in ELSEWHERE or "valid region" in message:
+        remedy = "Check `region`, and the endpoint if one is set (AWS_ENDPOINT_URL)."
+        return CorralError(f"That is not in region {settings.region}: {message}", remedy, SEE)
     if code in SIGNATURE:
         remedy = "Check the secret key, and this machine's clock (`timedatectl`)."
         return CorralError(f"AWS refuses the signature ({code}).", remedy, SEE)
     if code in DENIED:
         remedy = "Ask the account's administrator for this action, or choose another profile (AWS_PROFILE)."
         return CorralError(f"No permission for {error.operation_name}: {message}", remedy, SEE)
-    if code in ELSEWHERE:
-        return CorralError(f"That is not in region {settings.region}: {message}", "Check `region`.", SEE)
     return CorralError(f"{error.operation_name}: {message} ({code})", see=SEE)
+
+
+def _doubts(settings: Settings) -> str:
+    """A word more where the region itself may be what is wrong."""
+    if settings.aws.endpoint_url:
+        return ""
+    here = session(settings)
+    known = [
+        region
+        for partition in here.get_available_partitions()
+        for region in here.get_available_regions("ec2", partition)
+    ]
+    if settings.region in known:
+        return ""
+    close = get_close_matches(settings.region, known, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    return f" As far as this machine knows, there is no region {settings.region}.{meant}"
 
 
 def _reach(settings: Settings, endpoint: str) -> None:

@@ -41,7 +41,7 @@ def hosts(settings: Settings) -> list[Host]:
         raise CorralError(
             f"Environment {settings.environment} has no auto-scaling groups in {settings.region},"
             f" account {settings.account}: its stack {settings.stack_name} does not exist.",
-            f"Create it: corral stack apply -e {settings.environment}",
+            f"Create it: corral stack apply -e {settings.reference}",
             SEE,
         )
     if not found:

@@ -7,6 +7,8 @@ from corral.settings import Settings
 
 # 32 random bytes: 43 letters, digits, "-" and "_", which need no quoting anywhere.
 RANDOM_BYTES = 32
+# What DeleteParameters takes at most (Systems Manager API reference).
+PARAMETERS_A_CALL = 10
 
 
 def make_once(settings: Settings, role: str, name: str) -> bool:
@@ -25,3 +27,20 @@ def make_once(settings: Settings, role: str, name: str) -> bool:
         except ssm.exceptions.ParameterAlreadyExists:
             return False
     return True
+
+
+def names(settings: Settings) -> list[str]:
+    """Names of all parameters under /corral/<environment>, sorted."""
+    below = [{"Key": "Path", "Option": "Recursive", "Values": [settings.parameter_prefix]}]
+    with explained(settings):
+        pages = client(settings, "ssm").get_paginator("describe_parameters").paginate(ParameterFilters=below)
+        return sorted(parameter["Name"] for page in pages for parameter in page["Parameters"])
+
+
+def forget_all(settings: Settings) -> list[str]:
+    """Delete everything under /corral/<environment>: no server reads it any more. Returns the names."""
+    found = names(settings)
+    with explained(settings):
+        for start in range(0, len(found), PARAMETERS_A_CALL):
+            client(settings, "ssm").delete_parameters(Names=found[start : start + PARAMETERS_A_CALL])
+    return found

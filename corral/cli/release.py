@@ -3,7 +3,6 @@
 import getpass
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,7 +14,7 @@ import click
 from rich.table import Table
 
 from corral import aws, runtimes
-from corral.cli.common import console, environment_option, errors, with_settings
+from corral.cli.common import console, environment_option, step, with_settings
 from corral.errors import CorralError
 from corral.releases import build as builder
 from corral.releases import store
@@ -144,19 +143,6 @@ def pin_runtimes() -> None:
     """Build Node and PM2 from package-lock.json and write their sums into runtimes.json, to be committed."""
     with _disk_errors():
         console.print(f"Wrote {runtimes.pin(RUNTIME_SOURCES, BUILT_RUNTIMES, step)}. Look at it; commit it.")
-
-
-@contextmanager
-def step(title: str) -> Iterator[None]:
-    """Show that something goes on, on stderr, so that a command's result stays alone on stdout."""
-    began = time.monotonic()
-    if not errors.is_terminal:
-        errors.print(f"{title} ...", markup=False)
-        yield
-        return
-    with errors.status(title):
-        yield
-    errors.print(f"[green]✓[/] {title} [dim]{time.monotonic() - began:.1f} s[/]")
 
 
 @contextmanager

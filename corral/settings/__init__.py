@@ -8,7 +8,7 @@ from corral.errors import CorralError
 from corral.settings.kinds import NAME
 from corral.settings.model import SEE, SINGLETONS, Settings
 
-__all__ = ["ENVIRONMENTS", "ROOT", "SINGLETONS", "Settings", "branch_name", "known", "load"]
+__all__ = ["ENVIRONMENTS", "ROOT", "SINGLETONS", "Settings", "branch_name", "known", "load", "of_branch"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / "environments"
@@ -25,7 +25,7 @@ def load(name: str | None = None) -> Settings:
     A name such as "branch/feature-x" is an environment of its own, feature-x, made from that file.
     """
     chosen = name or os.environ.get("CORRAL_ENV") or "live"
-    file, _, branch = chosen.partition("/")
+    file, slash, branch = chosen.partition("/")
     if file not in known():
         origin = "" if name else " (from CORRAL_ENV)" if os.environ.get("CORRAL_ENV") else " (the default)"
         remedy = (
@@ -33,10 +33,23 @@ def load(name: str | None = None) -> Settings:
         )
         shown = file if re.fullmatch(NAME, file) else chosen
         raise CorralError(f"There is no environments/{shown}.toml{origin}.", remedy, SEE)
-    if branch and branch in known():
+    branch = branch_name(branch) if slash else ""
+    if branch in known():
         remedy = "Give the branch's environment another name, or use that file: -e " + branch
         raise CorralError(f"There is an environments/{branch}.toml already.", remedy, SEE)
     return Settings.from_toml(ENVIRONMENTS / f"{file}.toml", branch or None)
+
+
+def of_branch(name: str | None, branch: str) -> str:
+    """What `load` calls the environment of a branch: "branch/feature-x", or of the file that `name` names.
+
+    Without a `name`, a CORRAL_ENV such as "lab-branch/feature-y" names the file. Raises CorralError.
+    """
+    file, slash, another = (name or os.environ.get("CORRAL_ENV") or "").partition("/")
+    if name and slash and branch_name(another) != branch_name(branch):
+        problem = f"-e {name} and --branch {branch} are two branches."
+        raise CorralError(problem, "Give one of them.", SEE)
+    return f"{file if name or slash else 'branch'}/{branch_name(branch)}"
 
 
 def branch_name(branch: str) -> str:

@@ -19,6 +19,8 @@ USER_DATA = ROOT / "files" / "user-data.sh"
 SCRIPT = ("FirstBoot", "UserData", "Script")
 # The root volume of Debian's images (Debian wiki, "Cloud/AmazonEC2Image").
 ROOT_DEVICE = "/dev/xvda"
+# The parameter that names the machine image.
+IMAGE = "Image"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def add(template: Template, settings: Settings, parts: Parts) -> None:
     """Add the app servers behind the balancer, and the one server of each other role."""
     image = template.add_parameter(
         Parameter(
-            "Image",
+            IMAGE,
             Type="AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>",
             Default=settings.image_parameter,
             Description="Names the machine image that servers are launched with",

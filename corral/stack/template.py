@@ -4,12 +4,11 @@ import json
 
 from troposphere import Output, Parameter, Ref, Template
 
-from corral.errors import CorralError
 from corral.settings import Settings
-from corral.stack import alarms, balancer, names, network, roles, security, servers, storage
+from corral.stack import alarms, balancer, limits, names, network, roles, security, servers, storage
 
-# CreateStack takes no more in its TemplateBody (CloudFormation quotas, "Template body size in a request").
-MOST_BYTES = 51_200
+# The parameter, and the output, of the day after which an environment may go.
+EXPIRES = "Expires"
 
 
 def assemble(settings: Settings) -> Template:
@@ -49,41 +48,29 @@ def _add_expiry(template: Template) -> None:
     """
     expires = template.add_parameter(
         Parameter(
-            "Expires",
+            EXPIRES,
             Type="String",
             Default="never",
             AllowedPattern=r"never|\d{4}-\d{2}-\d{2}",
             Description="The day after which `corral stack expired` lists the environment",
         )
     )
-    _tell(template, "Expires", Ref(expires), "After this day the environment may go")
+    _tell(template, EXPIRES, Ref(expires), "After this day the environment may go")
 
 
 def render(settings: Settings) -> str:
     """The template as JSON with sorted keys, so that two renderings compare line by line.
 
-    Raises CorralError when CloudFormation would refuse its size.
+    Raises CorralError when CloudFormation or EC2 would refuse its size.
     """
     everything = assemble(settings).to_dict()
-    text = json.dumps(everything, indent=1, sort_keys=True) + "\n"
-    size = len(compact(text).encode())
-    if size > MOST_BYTES:
-        problem = (
-            f"The template of {settings.environment} has {size} bytes; CloudFormation takes {MOST_BYTES}."
-        )
-        raise CorralError(problem, "Name fewer zones, or split the stack.", "docs/stack.md")
-    return text
+    limits.check(settings, everything)
+    return json.dumps(everything, indent=1, sort_keys=True) + "\n"
 
 
 def compact(text: str) -> str:
     """The same template without the white space that is there for readers only: what is sent."""
-    return json.dumps(json.loads(text), separators=(",", ":"), sort_keys=True)
-
-
-def parameters(text: str) -> dict[str, str]:
-    """The template's parameters and their values, to be said outright when the stack is applied."""
-    given = json.loads(text).get("Parameters", {})
-    return {name: parameter["Default"] for name, parameter in given.items()}
+    return limits.compact(json.loads(text))
 
 
 def _tell(template: Template, title: str, value: object, description: str) -> None:

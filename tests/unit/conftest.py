@@ -50,8 +50,7 @@ def aws_api(moto_server):
 def settings(aws_api):
     """Environment test in moto's account and at its address, with what it refers to: image, key, certificate.
 
-    moto makes no certificates in stacks, lets nobody write public parameters, and protects no stack from
-    termination.
+    moto lets nobody write public parameters. Its CloudFormation is not for us: see lab_cloud.py.
     """
     from corral.aws import client
 
@@ -65,7 +64,9 @@ def settings(aws_api):
             "aws": Aws(endpoint_url=aws_api, access_key_id="test", secret_access_key="test"),
         }
     )
-    client(there, "ssm").put_parameter(Name="/images/debian", Value="ami-12345678", Type="String")
-    client(there, "ec2").create_key_pair(KeyName=there.ssh.key_name)
+    ec2 = client(there, "ec2")
+    image = ec2.register_image(Name="debian")["ImageId"]
+    client(there, "ssm").put_parameter(Name="/images/debian", Value=image, Type="String")
+    ec2.create_key_pair(KeyName=there.ssh.key_name)
     made = client(there, "acm").request_certificate(DomainName=there.domain)
     return there.model_copy(update={"certificate_arn": made["CertificateArn"]})

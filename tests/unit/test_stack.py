@@ -9,7 +9,7 @@ import pytest
 
 from corral.errors import CorralError
 from corral.settings import ROOT, known, load
-from corral.stack import render, template
+from corral.stack import limits, render
 from tests.unit.stacks import rendered, resources
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,15 +30,32 @@ def test_cfn_lint_finds_nothing():
     assert (lint.returncode, lint.stdout) == (0, ""), lint.stdout
 
 
-@pytest.mark.parametrize("name", known())
-def test_the_template_fits_into_a_request(name):
-    assert len(template.compact(render(load(name))).encode()) <= 51_200
+@pytest.mark.parametrize(
+    ("limit", "most", "sentence"),
+    [
+        ("MOST_BYTES", 10_000, r"the template has \d\d,\d{3} bytes; CloudFormation takes 10,000\."),
+        ("MOST_RESOURCES", 50, r"it has \d+ resources; a stack takes 50\."),
+        ("MOST_USER_DATA", 100, r"the user-data of ElkLaunch has \d,\d{3} bytes; EC2 takes 100\."),
+    ],
+)
+def test_a_template_that_aws_would_not_take_is_refused_with_the_way_out(monkeypatch, limit, most, sentence):
+    monkeypatch.setattr(limits, limit, most)
+    with pytest.raises(CorralError, match=sentence) as caught:
+        render(load("lab-branch/feature-x"))
+    assert caught.value.problem.startswith("AWS would not take the stack of lab-branch/feature-x:")
+    assert caught.value.remedy.startswith("Make it smaller")
 
 
-def test_a_template_that_is_too_big_is_refused_with_the_way_out(monkeypatch):
-    monkeypatch.setattr(template, "MOST_BYTES", 10_000)
-    with pytest.raises(CorralError, match=r"CloudFormation takes 10000\."):
-        render(load("lab"))
+def test_a_template_of_just_the_most_that_aws_takes_is_taken(monkeypatch):
+    script = "x" * 16_384
+    launch = {"Properties": {"LaunchTemplateData": {"UserData": {"Fn::Base64": script}}}}
+    limits.check(load("live"), {"Resources": {str(number): launch for number in range(50)}})
+    mapped = {"Mappings": {"A": {"b": {"c": script + "x"}}}, "Resources": {"Launch": launch}}
+    limits.check(load("live"), mapped)
+    for too_much in (script + "x", {"Fn::FindInMap": ["A", "b", "c"]}):
+        launch["Properties"]["LaunchTemplateData"]["UserData"] = {"Fn::Base64": too_much}
+        with pytest.raises(CorralError, match="16,385 bytes; EC2 takes 16,384"):
+            limits.check(load("live"), mapped)
 
 
 def test_the_template_knows_no_secret_and_not_where_the_api_is():

@@ -1,0 +1,120 @@
+"""`corral stack apply`: show what would change, ask, run it, and tell how it ended."""
+
+from contextlib import ExitStack
+
+import click
+
+from corral import images, preflight, secrets
+from corral.aws import check_account
+from corral.cli.common import branch_option, console, step, with_settings
+from corral.cli.stack import asking, showing
+from corral.cloudformation import change_sets, expiry, servers, stacks
+from corral.cloudformation.change_sets import Proposal
+from corral.cloudformation.request import Wishes
+from corral.errors import CorralError
+from corral.settings import Settings
+from corral.stack import render
+
+SEE = "docs/stack.md"
+
+
+@click.command()
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before the change.")
+@click.option("--allow-replacement", is_flag=True, help="Let what holds data be replaced or deleted.")
+@click.option("--replace-servers", is_flag=True, help="Replace running servers, one by one.")
+@click.option("--new-image", is_flag=True, help="Let servers to come boot the newest machine image.")
+@click.option("--expires-in", type=click.IntRange(0, 365), metavar="DAYS", help="Of a branch's environment.")
+@branch_option
+@with_settings
+def apply(
+    settings: Settings,
+    yes: bool,
+    allow_replacement: bool,
+    replace_servers: bool,
+    new_image: bool,
+    expires_in: int | None,
+) -> None:
+    """Create the stack, or bring it to what the settings say: show the change, ask, run it."""
+    template = render(settings)
+    first = _look_around(settings, new_image)
+    wishes = Wishes(
+        replace_servers=replace_servers and not first, expires=expiry.day(settings, expires_in, first)
+    )
+    with ExitStack() as undo:
+        pin = images.pin(settings, new_image)
+        undo.callback(images.unpin, settings, pin)
+        proposal = _propose(settings, template, wishes)
+        if proposal:
+            undo.callback(change_sets.forget, settings, proposal)
+            effects = servers.effects(settings, proposal.template, proposal.changes, wishes.replace_servers)
+            if wishes.replace_servers and servers.pointless(proposal, effects):
+                return _finish(settings, showing.NO_SERVERS)
+            showing.show(settings, proposal, effects, wishes.replace_servers)
+            showing.show_image(pin)
+            _refuse_losses(proposal, allow_replacement, replace_servers)
+            asking.confirm("Go on?", yes)
+        # Somebody said yes: from here on nothing is taken back.
+        undo.pop_all()
+    if proposal is None:
+        return _finish(settings, showing.NOTHING)
+    _run(settings, proposal)
+    if wishes.replace_servers:
+        _withdraw_consent(settings, template)
+    return _finish(settings, showing.DONE)
+
+
+def _look_around(settings: Settings, new_image: bool) -> bool:
+    """Refuse what can't end well before anything is touched; returns whether there is no stack yet."""
+    with step(f"Checking what {settings.reference} needs of account {settings.account}"):
+        check_account(settings)
+        stack = stacks.find(settings)
+        stacks.refuse_unless_at_rest(settings, stack)
+        preflight.check(settings, new_image)
+    return stack is None or not stack.exists
+
+
+def _propose(settings: Settings, template: str, wishes: Wishes) -> Proposal | None:
+    with step(f"Asking CloudFormation what would change in {settings.stack_name}"):
+        return change_sets.propose(settings, template, wishes)
+
+
+def _refuse_losses(proposal: Proposal, allow_replacement: bool, replace_servers: bool) -> None:
+    lost = [f"{each.resource} ({each.physical})" for each in proposal.changes if each.loses_data]
+    if lost and not allow_replacement:
+        raise CorralError(
+            f"This would replace or delete what holds data: {', '.join(lost)}.",
+            "Nothing was changed. Undo the setting that asks for it; or, if it may go: --allow-replacement",
+            SEE,
+        )
+    groups = [f"{each.resource} ({each.physical})" for each in proposal.changes if each.loses_servers]
+    if groups and not replace_servers:
+        raise CorralError(
+            f"This would replace whole groups with all their servers: {', '.join(groups)}.",
+            "Nothing was changed. Undo the setting that asks for it; or, if they may go: --replace-servers",
+            SEE,
+        )
+
+
+def _run(settings: Settings, proposal: Proposal) -> None:
+    # Before the servers: one that boots with the stack finds its secrets there.
+    if secrets.make_once(settings, "app", "database-password"):
+        console.print(f"Made the secret {settings.parameter('app', 'database-password')}.")
+    showing.follow(settings, change_sets.carry_out(settings, proposal), len(proposal.changes))
+
+
+def _withdraw_consent(settings: Settings, template: str) -> None:
+    """Let no later change replace servers because this one was allowed to, whoever makes it."""
+    with step("Withdrawing the consent to replace servers"):
+        proposal = change_sets.propose(settings, template, Wishes())
+        if proposal and all(change.only_consent for change in proposal.changes):
+            for _ in change_sets.carry_out(settings, proposal):
+                pass
+        elif proposal:
+            # Somebody changed more in between: the next apply shows it, and withdraws the consent with it.
+            change_sets.forget(settings, proposal)
+
+
+def _finish(settings: Settings, how: str) -> None:
+    console.print(how.format(stack=settings.stack_name))
+    stacks.protect(settings)
+    showing.outputs(stacks.require(settings))
