@@ -100,13 +100,13 @@ class Stacks:
 
     def create(self, body, name, **more):
         """Create a stack and wait; what came of it."""
-        words = {"TemplateBody": json.dumps(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+        words = {"TemplateBody": sent(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]}
         self.client.create_stack(StackName=name, **words, **more)
         return self.rest(name)
 
     def propose(self, name, change_set, body, kind="UPDATE", **more):
         """Make a change set; the change set with all that it tells."""
-        words = {"TemplateBody": json.dumps(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]} | more
+        words = {"TemplateBody": sent(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]} | more
         made = self.client.create_change_set(
             StackName=name, ChangeSetName=change_set, ChangeSetType=kind, **words
         )
@@ -120,7 +120,7 @@ class Stacks:
     def update(self, body, name, **more):
         """Update a stack and wait; what came of it."""
         self.client.update_stack(
-            StackName=name, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_NAMED_IAM"], **more
+            StackName=name, TemplateBody=sent(body), Capabilities=["CAPABILITY_NAMED_IAM"], **more
         )
         return self.rest(name)
 

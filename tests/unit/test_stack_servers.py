@@ -116,7 +116,7 @@ def test_with_consent_those_left_behind_by_an_earlier_change_go_too(groups):
     ],
 )
 def test_what_becomes_of_servers_is_a_sentence(effect, consent, sentence):
-    assert said(Effect("AppGroup", "chat-live-app", effect), consent) == f"chat-live-app: {sentence}"
+    assert said(Effect("AppGroup", "chat-live-app", effect), consent) == sentence
 
 
 def test_the_mere_consent_is_pointless_where_no_server_is_to_be_replaced():
