@@ -1,4 +1,4 @@
-"""`corral lab`: the whole environment on this machine, up and down, and a look into it."""
+"""`corral lab`: whole environments on this machine, up and down, and a look into them."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def down() -> None:
 
 @lab.command("status")
 def show_status() -> None:
-    """Show hosts, services and the site; exit code 1 when a service is dead."""
+    """Show hosts, services and sites; exit code 1 when a service is dead."""
     # A table in a file or a pipe is not cut to a screen's width.
     wide = console if console.is_terminal else Console(width=150, highlight=False)
     if not status.show(_settings(), _running(), wide):
@@ -59,19 +59,22 @@ def show_status() -> None:
 
 
 @lab.command()
-@click.option("--healthy", is_flag=True, help="Wait for the balancer's health checks instead of SSH.")
+@click.option("-e", "--environment", metavar="ENV", help="Whose hosts. Default: those of all environments.")
+@click.option("--healthy", is_flag=True, help="Wait for the load balancers' health checks instead of SSH.")
 @click.option("--seconds", default=120.0, show_default=True, help="How long at most.")
-def wait(healthy: bool, seconds: float) -> None:
+def wait(environment: str | None, healthy: bool, seconds: float) -> None:
     """Wait until every host answers on its SSH port."""
     _running()
-    (waiting.for_health if healthy else waiting.for_ssh)(_settings(), _teller(), seconds)
+    # A branch is known by its own name: lab-branch/feature-x is feature-x.
+    name = environment.rpartition("/")[2] if environment else None
+    (waiting.for_health if healthy else waiting.for_ssh)(_settings(), name, _teller(), seconds)
 
 
 @lab.command(context_settings={"ignore_unknown_options": True})
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(host: str, command: tuple[str, ...]) -> None:
-    """Open a root shell on HOST (app1, an instance id or an address), or run COMMAND there."""
+    """Open a root shell on HOST (app1, ENV/app1, an instance id or an address), or run COMMAND there."""
     _running()
     member = fleet.find(_settings(), host)
     leader = member.host.leader if member.host else None
@@ -107,7 +110,7 @@ def logs(name: str | None, follow: bool, lines: int) -> None:
 
 
 def _settings() -> Settings:
-    """The lab is one environment, whatever CORRAL_ENV says."""
+    """The lab's own environment says where its API is, whatever CORRAL_ENV says."""
     return environments.load(ENVIRONMENT)
 
 

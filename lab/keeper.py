@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -23,7 +23,7 @@ Instance = dict[str, Any]
 class Keeper:
     """Carries plans out beside the loop that makes them.
 
-    `stop_instance`: tells the API that an instance has stopped. `cidr`: the VPC's network.
+    `stop_instance`: tells the API that an instance has stopped.
     """
 
     def __init__(
@@ -31,13 +31,12 @@ class Keeper:
         reader: Reader,
         stop_instance: Callable[[str], None],
         configuration: Configuration,
-        cidr: str,
         region: str,
     ):
         self.reader = reader
         self.stop_instance = stop_instance
         self.image = configuration.base
-        self.cidr = cidr
+        self.networks: Mapping[str, str] = {}
         self.region = region
         self.pool = ThreadPoolExecutor(_MOST_AT_ONCE)
         self.busy: dict[str, Future[None]] = {}
@@ -50,11 +49,16 @@ class Keeper:
         for instance_id in [instance_id for instance_id, future in self.busy.items() if future.done()]:
             yield instance_id, self.busy.pop(instance_id).result
 
-    def follow(self, instances: list[Instance]) -> None:
-        """Begin what brings the hosts to the instances, and let the metadata service know these first."""
+    def follow(self, instances: list[Instance], networks: Mapping[str, str]) -> None:
+        """Begin what brings the hosts to the instances, and let the metadata service know these first.
+
+        `networks`: of the VPCs that have one, by id. An instance in another VPC is left as it is.
+        """
+        self.networks = networks
         known = {instance["InstanceId"]: instance for instance in instances}
-        up = ON | {"shutting-down"}
-        live = {key: one for key, one in known.items() if one["State"]["Name"] in up and _address(one)}
+        on = {key: one for key, one in known.items() if one["State"]["Name"] in ON}
+        up = on | {key: one for key, one in known.items() if one["State"]["Name"] == "shutting-down"}
+        live = {key: one for key, one in up.items() if one.get("VpcId") in networks and _address(one)}
         facts = {_address(one): self.reader.facts(one) for one in live.values()}
         self.reader.forget(known.keys() - live.keys())
         write_atomically(INSTANCES, metadata.dump(facts))
@@ -62,9 +66,9 @@ class Keeper:
         for half in hosts.half_made():
             if half.instance_id not in self.busy:
                 self._begin(Action(Verb.DESTROY, half.instance_id), half, None)
-        present = self.idle()
-        states = {key: one["State"]["Name"] for key, one in known.items() if key not in self.busy}
-        wanted = {key: state for key, state in states.items() if state not in ON or key in live}
+        left = self.busy.keys() | on.keys() - live.keys()
+        present = {key: host for key, host in self.idle().items() if key not in left}
+        wanted = {key: one["State"]["Name"] for key, one in known.items() if key not in left}
         conditions = {key: host.condition for key, host in present.items()}
         reboots = {path.name for path in REBOOTS.iterdir()} if REBOOTS.is_dir() else set()
         for action in plan(wanted, conditions, reboots):
@@ -87,8 +91,8 @@ class Keeper:
 
     def _act(self, action: Action, host: hosts.Host | None, instance: Instance | None) -> None:
         if action.verb is Verb.CREATE and instance:
-            address = _address(instance)
-            hosts.boot(hosts.create(action.instance_id, address, self.image, self.cidr, self.region))
+            address, cidr = _address(instance), self.networks[instance["VpcId"]]
+            hosts.boot(hosts.create(action.instance_id, address, self.image, cidr, self.region))
         elif host is None:
             raise LookupError(f"{action.instance_id} was gone before this could be done: {action.verb.value}")
         elif action.verb is Verb.BOOT:

@@ -1,13 +1,15 @@
-"""The lab's network: a router namespace, the balancer's and one per host, and the one link to the machine."""
+"""The lab's network: a router namespace, the balancers' and one per host, and the one link to the machine."""
 
 import ipaddress
+import json
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lab import guard
 from lab.commands import in_namespace, ip_batch, run
 from lab.paths import (
-    BALANCER,
     BALANCER_NAMESPACE,
+    FIRST_BALANCER,
     GATEWAY,
     LINK,
     LINK_NETWORK,
@@ -33,39 +35,72 @@ _ROUTER_SYSCTLS = (
 )
 
 
-def up(cidr: str) -> None:
-    """Make the router, the balancer's namespace and the link; `cidr`: the VPC's network."""
-    guard.raise_guard(cidr)
+def up() -> None:
+    """Make the router, the balancers' namespace and the link; there is no VPC yet."""
+    guard.raise_guard([])
     run("ip", "netns", "add", ROUTER)
     run(*in_namespace(ROUTER, "sysctl", "-qw", *_ROUTER_SYSCTLS))
     run("ip", "link", "add", LINK, "type", "veth", "peer", "name", "up0", "netns", ROUTER)
-    ip_batch([f"addr add {MACHINE}/30 dev {LINK}"])
+    # Two ends and no network: of that the last address would be for broadcasts, and it is a balancer's.
+    ip_batch([f"addr add {MACHINE} peer {GATEWAY} dev {LINK}"])
     ip_batch(
         [
             "link set lo up",
             f"addr add {METADATA}/32 dev lo",
-            f"addr add {resolver(cidr)}/32 dev lo",
-            f"addr add {GATEWAY}/30 dev up0",
+            f"addr add {GATEWAY} peer {MACHINE} dev up0",
             "link set up0 up",
         ],
         ROUTER,
     )
-    raise_link(cidr)
-    _join(BALANCER_NAMESPACE, "lb0", "eth0", BALANCER, _mac(BALANCER))
+    raise_link([])
+    _join(BALANCER_NAMESPACE, "lb0", "eth0", FIRST_BALANCER, _mac(FIRST_BALANCER))
 
 
-def raise_link(cidr: str) -> None:
-    """Let the machine reach the lab; mends a link that was taken down, for its routes went with it."""
-    routes = [f"route replace {network} via {GATEWAY} dev {LINK}" for network in (cidr, LINK_NETWORK)]
-    ip_batch([f"link set {LINK} up", *routes])
+def raise_link(networks: Collection[str]) -> None:
+    """Let the machine reach the lab and the VPCs' networks, and no others by this way.
+
+    It mends a link that was taken down, for its routes went with it.
+    """
+    wanted = {*networks, LINK_NETWORK}
+    shown = json.loads(run("ip", "-j", "route", "show", "dev", LINK) or "[]")
+    gone = {route["dst"] for route in shown if route.get("gateway") == GATEWAY} - wanted
+    ip_batch(
+        [
+            f"link set {LINK} up",
+            *(f"route replace {network} via {GATEWAY} dev {LINK}" for network in sorted(wanted)),
+            *(f"route del {network} via {GATEWAY} dev {LINK}" for network in sorted(gone)),
+        ]
+    )
 
 
-def set_balancer_addresses(addresses: list[str]) -> None:
-    """Let the balancer speak from these addresses (one in each public subnet), and from no others."""
-    wanted = {BALANCER, *addresses}
-    present = set()
-    for line in run("ip", "-n", BALANCER_NAMESPACE, "-o", "-4", "addr", "show", "dev", "eth0").splitlines():
-        present.add(line.split()[3].partition("/")[0])
+def set_vpcs(networks: Collection[str]) -> None:
+    """Have guard, routes and resolvers' addresses for these VPCs' networks, and for no others.
+
+    The guard covers a network before anything else knows it, and until nothing else does any more.
+    """
+    guard.raise_guard({*networks, *guard.covered()})
+    raise_link(networks)
+    present = _addresses(ROUTER, "lo") - {"127.0.0.1", METADATA}
+    wanted = {resolver(network) for network in networks}
+    ip_batch(
+        [f"addr add {address}/32 dev lo" for address in sorted(wanted - present)]
+        + [f"addr del {address}/32 dev lo" for address in sorted(present - wanted)],
+        ROUTER,
+    )
+    guard.raise_guard(networks)
+
+
+def inhabited(network: str) -> bool:
+    """Whether a host or a balancer still has an address in a VPC's network."""
+    routes = json.loads(run("ip", "-n", ROUTER, "-j", "route", "show"))
+    inside = ipaddress.ip_network(network)
+    return any(ipaddress.ip_network(route["dst"]).overlaps(inside) for route in routes)
+
+
+def set_balancer_addresses(addresses: Iterable[str]) -> None:
+    """Let the balancers have these addresses, their own and one in each of their subnets, and no others."""
+    wanted = {FIRST_BALANCER, *addresses}
+    present = balancer_addresses()
     if present == wanted:
         return
     ip_batch(
@@ -80,14 +115,24 @@ def set_balancer_addresses(addresses: list[str]) -> None:
     )
 
 
+def balancer_addresses() -> set[str]:
+    """All addresses of the balancers' namespace."""
+    return _addresses(BALANCER_NAMESPACE, "eth0")
+
+
 def attach_host(instance_id: str, address: str) -> None:
     """Make a host's namespace and its link to the router; `address`: its private IPv4 address."""
     _join(host_namespace(instance_id), host_interface(address), "ens5", address, host_mac(address))
 
 
 def detach_host(instance_id: str) -> None:
-    """Remove a host's namespace; its link and its route go with it."""
-    remove_namespace(host_namespace(instance_id))
+    """Remove a host's link, with its route, and its namespace.
+
+    The link first: a connection that nobody answers any more keeps a namespace without a name for minutes.
+    """
+    namespace = host_namespace(instance_id)
+    run("ip", "-n", namespace, "link", "del", "ens5", check=False)
+    remove_namespace(namespace)
 
 
 def host_interface(address: str) -> str:
@@ -121,6 +166,11 @@ def down() -> None:
     for name in namespaces():
         remove_namespace(name)
     guard.lower_guard()
+
+
+def _addresses(namespace: str, interface: str) -> set[str]:
+    shown = run("ip", "-n", namespace, "-o", "-4", "addr", "show", "dev", interface)
+    return {line.split()[3].partition("/")[0] for line in shown.splitlines()}
 
 
 def _join(namespace: str, router_side: str, name: str, address: str, mac: str) -> None:

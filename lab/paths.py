@@ -15,6 +15,8 @@ INSTANCES = STATE / "instances.json"
 RECONCILER_STATUS = STATE / "reconciler.json"
 TARGET_HEALTH = STATE / "target-health.json"
 CONFIGURATION = STATE / "lab.json"
+VPCS = STATE / "vpcs.json"
+NAMES = STATE / "names"
 UP = STATE / "up"
 
 # Stays: what is slow to make, and the certificate authority that the base image trusts.
@@ -33,7 +35,8 @@ NFT_TABLE = "corral_lab"
 LINK_NETWORK = "169.254.77.0/24"
 MACHINE = "169.254.77.1"
 GATEWAY = "169.254.77.2"
-BALANCER = "169.254.77.3"
+# The load balancers' addresses begin here; as long as there is none, it is their namespace's own.
+FIRST_BALANCER = "169.254.77.3"
 METADATA = "169.254.169.254"
 API_PORT = 4566
 ENDPOINT = f"http://{GATEWAY}:{API_PORT}"

@@ -63,7 +63,10 @@ def missing_packages(names: Iterable[str]) -> list[str]:
 
 
 def check_machine(cidr: str) -> None:
-    """Raise CorralError when something of this machine is in the lab's way; `cidr`: the VPC's network."""
+    """Raise CorralError when something of this machine is in the lab's way.
+
+    `cidr`: the network of the lab's own environment.
+    """
     if run("unshare", "--net", "--mount", "echo", "yes", check=False) != "yes\n":
         raise CorralError(
             "This machine lets nobody make network namespaces (it may be an unprivileged container).",
@@ -77,10 +80,8 @@ def check_machine(cidr: str) -> None:
             SEE,
         )
     _check_room()
-    routes = json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
-    nameservers = re.findall(r"^nameserver\s+([\d.]+)\s*$", Path("/etc/resolv.conf").read_text(), re.M)
     for network in (cidr, LINK_NETWORK):
-        if taken := overlap(network, routes, nameservers):
+        if taken := in_use(network):
             raise CorralError(
                 f"The lab's network {network} is in use on this machine: {taken}.",
                 "Choose another one: network.cidr in environments/lab.toml."
@@ -109,8 +110,15 @@ def listens_everywhere(shown: str, port: int) -> str | None:
     return None
 
 
+def in_use(network: str) -> str | None:
+    """What of this machine uses addresses of a network, in words; None when nothing does."""
+    routes = json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
+    nameservers = re.findall(r"^nameserver\s+([\d.]+)\s*$", Path("/etc/resolv.conf").read_text(), re.M)
+    return overlap(network, routes, nameservers)
+
+
 def overlap(network: str, routes: Iterable[dict[str, str]], nameservers: Iterable[str]) -> str | None:
-    """What of this machine uses addresses of a network, in words; None when nothing does (pure).
+    """The same of what is given (pure).
 
     `routes`: those of `ip -j route`. The lab's own do not count, nor does a default route.
     """

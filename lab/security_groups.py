@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from lab.paths import BALANCER, GATEWAY, MACHINE, METADATA
+from lab.paths import GATEWAY, MACHINE, METADATA, resolver
 
 Group = Mapping[str, Any]
 Instance = Mapping[str, Any]
@@ -16,14 +16,17 @@ PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp"}
 
 
 def ruleset(
-    instances: Iterable[Instance], groups: Sequence[Group], balancers: Iterable[Any], resolver: str
+    instances: Iterable[Instance],
+    groups: Sequence[Group],
+    balancers: Iterable[Any],
+    networks: Sequence[str],
 ) -> str:
     """The whole table, for `nft -f -` in the router's namespace: it takes the old one's place in one step.
 
     `instances` and `groups`: as EC2's DescribeInstances and DescribeSecurityGroups give them. `balancers`:
-    with `addresses` and `groups` (ids). `resolver`: the address of the VPC's resolver. A packet passes when a
-    group of its sender lets it out and a group of its receiver lets it in; answers pass (EC2, "Security group
-    connection tracking").
+    with `address`, `addresses` and `groups` (ids). `networks`: of the VPCs. A packet passes when it stays in
+    its VPC, a group of its sender lets it out and a group of its receiver lets it in; answers pass (EC2,
+    "Security group connection tracking").
     """
     members = _members(instances, balancers)
     sets = sorted(set(members.values()))
@@ -44,11 +47,18 @@ def ruleset(
     # The lab's package cache stands on the machine: what a host sees of the world.
     world = f"ip daddr {MACHINE} tcp dport 80 return"
     lines += _chain("receiver", [world, *_map("daddr", into), "counter drop"])
+    # Into a VPC come packets of its own and of the machine only, whatever the groups say: VPCs have no peers.
+    own = [f"ip daddr {net} ip saddr != {net} ip saddr != {MACHINE} counter drop" for net in networks]
+    lines += _chain("vpcs", own)
+    # Never filtered on AWS (VPC, "Security group basics"); each VPC has a resolver of its own.
+    dns = "meta l4proto { tcp, udp } th dport 53 accept"
+    resolvers = [f"ip saddr {net} ip daddr {resolver(net)} {dns}" for net in networks]
     lines += _chain(
         "forward",
         [
             "type filter hook forward priority filter; policy drop",
             "ct state established,related accept",
+            "jump vpcs",
             "jump sender",
             "jump receiver",
             "accept",
@@ -61,9 +71,8 @@ def ruleset(
             "ct state established,related accept",
             'iifname "lo" accept',
             f"ip saddr {MACHINE} accept",
-            # Never filtered on AWS (VPC, "Security group basics").
             f"ip daddr {METADATA} tcp dport 80 accept",
-            f"ip daddr {resolver} meta l4proto {{ tcp, udp }} th dport 53 accept",
+            *resolvers,
             # The AWS API over TLS, for whom its groups let out; the plain one believes everybody.
             "jump sender",
             f"ip daddr {GATEWAY} tcp dport 443 accept",
@@ -105,14 +114,14 @@ def contains(networks: Iterable[str], address: str) -> bool:
 
 
 def _members(instances: Iterable[Instance], balancers: Iterable[Any]) -> dict[str, tuple[str, ...]]:
-    """Every address in the VPC with the ids of its groups."""
+    """Every address that hosts and balancers have, with the ids of its groups."""
     members = {
         instance["PrivateIpAddress"]: tuple(sorted(group["GroupId"] for group in instance["SecurityGroups"]))
         for instance in instances
         if instance["State"]["Name"] not in GONE and instance.get("PrivateIpAddress")
     }
     for balancer in balancers:
-        members |= dict.fromkeys([*balancer.addresses, BALANCER], tuple(sorted(balancer.groups)))
+        members |= dict.fromkeys([*balancer.addresses, balancer.address], tuple(sorted(balancer.groups)))
     return dict(sorted(members.items(), key=lambda item: ipaddress.ip_address(item[0])))
 
 

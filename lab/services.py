@@ -9,12 +9,13 @@ from pathlib import Path
 
 from corral.errors import CorralError
 from corral.settings import Settings
-from lab import apt, processes
+from lab import apt, processes, vpcs
 from lab.balancer import Proxy
 from lab.commands import in_namespace
 from lab.configuration import Configuration
 from lab.names import Resolver
 from lab.paths import API_PORT, GATEWAY, REPOSITORY, ROUTER, SERVICES
+from lab.vpcs import Vpc
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Service:
     purpose: str
     start: Callable[[], list[str]]
     keep: bool = True  # whether the reconciler starts it again when it dies
+    reload_signal: int = 0  # lets it read its files again
 
     @property
     def log(self) -> Path:
@@ -56,10 +58,10 @@ class Service:
         if process := self.process:
             processes.stop(process)
 
-    def signal(self, number: int) -> None:
-        """Send it a signal, when it runs."""
+    def reload(self) -> None:
+        """Let it read its files again, when it runs."""
         if process := self.process:
-            process.signal(number)
+            process.signal(self.reload_signal)
 
     def wait(self, ready: Callable[[], bool], seconds: float = 20) -> None:
         """Wait until it does its work; raises CorralError with its last words when it doesn't."""
@@ -79,8 +81,13 @@ def all_services(settings: Settings, configuration: Configuration) -> dict[str, 
         package_cache(),
         Service("api", "the AWS API", _api, keep=False),
         Service("metadata", "EC2's metadata service", _metadata),
-        Service("dns", "answers Route 53's zones", lambda: _dns(settings)),
-        Service("balancer", "the load balancer", lambda: _balancer(settings, configuration)),
+        *(resolver(vpc, settings.region) for vpc in vpcs.saved()),
+        Service(
+            "balancer",
+            "the load balancers",
+            lambda: _balancer(settings, configuration),
+            reload_signal=signal.SIGUSR2,
+        ),
         Service("reconciler", "lets hosts follow the API", _reconciler, keep=False),
     ]
     return {service.name: service for service in listed}
@@ -89,6 +96,18 @@ def all_services(settings: Settings, configuration: Configuration) -> dict[str, 
 def package_cache() -> Service:
     """The cache of Debian packages; it is there before the base image is, which comes through it."""
     return Service("packages", "cache of Debian packages", lambda: apt.prepare_cache(apt.machine_mirror()))
+
+
+def resolver(vpc: Vpc, region: str) -> Service:
+    """The resolver of a VPC; there is one as long as the VPC has its network."""
+
+    def start() -> list[str]:
+        names = Resolver(vpc)
+        names.prepare(region)
+        return in_namespace(ROUTER, *names.command())
+
+    purpose = f"answers the names that {vpc.cidr} sees"
+    return Service(f"dns-{vpc.id}", purpose, start, reload_signal=signal.SIGHUP)
 
 
 def tail(log: Path, lines: int) -> list[str]:
@@ -105,12 +124,6 @@ def _metadata() -> list[str]:
     return in_namespace(ROUTER, sys.executable, "-m", "lab.metadata")
 
 
-def _dns(settings: Settings) -> list[str]:
-    resolver = Resolver()
-    resolver.prepare(settings.network.cidr, settings.region)
-    return in_namespace(ROUTER, *resolver.command())
-
-
 def _balancer(settings: Settings, configuration: Configuration) -> list[str]:
     proxy = Proxy(ports=configuration.ports, region=settings.region)
     proxy.prepare()
@@ -119,6 +132,3 @@ def _balancer(settings: Settings, configuration: Configuration) -> list[str]:
 
 def _reconciler() -> list[str]:
     return [sys.executable, "-m", "lab.reconciler"]
-
-
-RELOAD = {"dns": signal.SIGHUP, "balancer": signal.SIGUSR2}

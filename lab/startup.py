@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from corral import aws
 from corral.errors import CorralError
 from corral.settings import Settings
-from lab import apt, ca, image, network, observe, preflight, teardown
+from lab import apt, ca, image, network, observe, preflight, teardown, vpcs
 from lab.commands import run
 from lab.configuration import Configuration, saved
 from lab.paths import (
@@ -76,7 +77,7 @@ def _runs(settings: Settings) -> bool:
 
 def _repair(settings: Settings, tell: Tell) -> Configuration:
     configuration = saved()
-    network.raise_link(settings.network.cidr)
+    network.set_vpcs([vpc.cidr for vpc in vpcs.saved()])
     services = all_services(settings, configuration)
     started = [one.name for one in services.values() if one.ensure()]
     _wait_for_all(services)
@@ -89,7 +90,7 @@ def _start(settings: Settings, tell: Tell) -> Configuration:
     tell("network namespaces, behind a guard")
     for directory in (HOSTS, REBOOTS):
         directory.mkdir(parents=True)
-    network.up(settings.network.cidr)
+    network.up()
 
     tell("package cache")
     cache = package_cache()
@@ -118,14 +119,13 @@ def _wait_for_all(services: dict[str, Service]) -> None:
     ready = {
         "packages": lambda: _listens(MACHINE, 80),
         "api": lambda: _listens(GATEWAY, API_PORT),
-        # These two are for hosts; the machine has no way to them.
+        # For hosts only; the machine has no way to it.
         "metadata": lambda: _listens_at_home(services["metadata"], 80),
-        "dns": lambda: _listens_at_home(services["dns"], 53),
         "balancer": lambda: _listens(GATEWAY, 443),
         "reconciler": RECONCILER_STATUS.exists,
     }
     for name, service in services.items():
-        service.wait(ready[name])
+        service.wait(ready.get(name) or partial(_listens_at_home, service, 53))
 
 
 def _listens_at_home(service: Service, port: int) -> bool:

@@ -1,7 +1,9 @@
-"""What the lab looks like now: its hosts, their volumes, its services, its site, as tables."""
+"""What the lab looks like now: its hosts, their volumes, its services, its sites, as tables."""
 
+import ipaddress
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,9 +11,10 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from corral.settings import Settings
-from lab import fleet, observe
+from lab import fleet, observe, vpcs
 from lab.commands import in_namespace, run
 from lab.configuration import Configuration
+from lab.network import balancer_addresses
 from lab.paths import BALANCER_NAMESPACE, RECONCILER_STATUS, TARGET_HEALTH, VOLUMES
 from lab.services import all_services
 
@@ -32,16 +35,29 @@ def show(settings: Settings, configuration: Configuration, console: Console) -> 
             console.print(line, markup=False)
     for fault in faults:
         console.print(f"the reconciler has trouble with {fault}", style="red", markup=False)
-    console.print(f"The site: {configuration.url(settings.domain)}")
+    for line in _sites(settings, configuration):
+        console.print(line, markup=False)
     return all(service.alive for service in services)
 
 
 def reconciler_errors() -> dict[str, str]:
     """What the reconciler can't do at present, by the part of its work."""
-    found: dict[str, str] = (
-        json.loads(RECONCILER_STATUS.read_text())["errors"] if RECONCILER_STATUS.exists() else {}
-    )
+    return dict(_reconciler().get("errors", {}))
+
+
+def _reconciler() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RECONCILER_STATUS.read_text()) if RECONCILER_STATUS.exists() else {}
     return found
+
+
+def _sites(settings: Settings, configuration: Configuration) -> Iterator[str]:
+    """Where each environment's site opens: the names that lead to its load balancer."""
+    sites: dict[str, list[str]] = _reconciler().get("sites", {})
+    for environment, names in sorted(sites.items(), key=lambda item: (item[0] != settings.environment, item)):
+        whose = "" if environment == settings.environment else f" of {environment}"
+        yield f"The site{whose}: {', '.join(configuration.url(name) for name in names)}"
+    if not sites:
+        yield "No site: no load balancer lets this machine in."
 
 
 def target_health() -> dict[str, list[dict[str, Any]]]:
@@ -54,24 +70,19 @@ def target_health() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def release(address: str) -> str:
-    """The release that an app server says it runs, asked from where the balancer stands; "" without one."""
-    source = run("ip", "-n", BALANCER_NAMESPACE, "-o", "-4", "addr", "show", "dev", "eth0").splitlines()
-    own = source[-1].split()[3].partition("/")[0] if source else ""
+def release(address: str, network: str) -> str:
+    """The release that an app server says it runs, asked from where its balancer stands; "" without one.
+
+    `network`: of its VPC.
+    """
+    inside = ipaddress.ip_network(network)
+    own = [each for each in balancer_addresses() if ipaddress.ip_address(each) in inside]
+    if not own:
+        return ""
     # By address nginx lets nothing else through, and the application's answers all bear their release.
-    asked = [
-        "curl",
-        "-s",
-        "--max-time",
-        "2",
-        "--interface",
-        own,
-        "-o",
-        "/dev/null",
-        "-w",
-        "%header{x-release}",
-    ]
-    return run(*in_namespace(BALANCER_NAMESPACE, *asked, f"http://{address}/healthz"), check=False).strip()
+    asked = ["curl", "-s", "--max-time", "2", "--interface", min(own), "-o", "/dev/null"]
+    asked += ["-w", "%header{x-release}", f"http://{address}/healthz"]
+    return run(*in_namespace(BALANCER_NAMESPACE, *asked), check=False).strip()
 
 
 def _hosts(members: list[fleet.Member]) -> Table:
@@ -101,6 +112,8 @@ def _hosts(members: list[fleet.Member]) -> Table:
 def _row(member: fleet.Member, health: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
     host = member.host
     states = sorted({one["state"] for one in health.get(member.instance_id, [])})
+    networks = {vpc.id: vpc.cidr for vpc in vpcs.saved()}
+    network = networks.get(member.instance.get("VpcId", ""), "")
     seconds = time.time() - host.created if host else 0
     return (
         member.name,
@@ -110,7 +123,7 @@ def _row(member: fleet.Member, health: dict[str, list[dict[str, Any]]]) -> tuple
         member.instance["Placement"]["AvailabilityZone"],
         observe.progress(host) if host and member.state == "running" else member.state,
         f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s",
-        release(member.address) if states else "",
+        release(member.address, network) if states and network else "",
         ", ".join(states),
         f"{observe.memory(host) / 2**20:.0f} MiB" if host else "",
     )

@@ -1,4 +1,4 @@
-"""Waits until the lab's hosts are there, or until its balancer finds them healthy."""
+"""Waits until the lab's hosts are there, or until the load balancers find them healthy."""
 
 import socket
 import time
@@ -12,17 +12,18 @@ from lab import fleet, observe, status
 Tell = Callable[[str], None]
 
 
-def for_ssh(settings: Settings, tell: Tell, seconds: float = 120) -> None:
+def for_ssh(settings: Settings, environment: str | None, tell: Tell, seconds: float = 120) -> None:
     """Wait until every running instance answers on its SSH port, and its group counts it in.
 
-    Raises CorralError with the consoles of those that do not.
+    `environment`: whose instances; None for all. Raises CorralError with the consoles of those that do not.
     """
-    _wait(lambda: _without_ssh(fleet.members(settings)), "SSH", tell, seconds)
+    _wait(lambda: _without_ssh(fleet.members(settings, environment)), "SSH", tell, seconds)
 
 
-def for_health(settings: Settings, tell: Tell, seconds: float = 120) -> None:
-    """Wait until every target of the balancer is healthy in all of its groups, and there is one."""
-    _wait(lambda: _unhealthy(fleet.members(settings)), "the balancer's health checks", tell, seconds)
+def for_health(settings: Settings, environment: str | None, tell: Tell, seconds: float = 120) -> None:
+    """Wait until every target of the balancers is healthy in all of its groups, and there is one."""
+    what = "the load balancer's health checks"
+    _wait(lambda: _unhealthy(fleet.members(settings, environment)), what, tell, seconds)
 
 
 def _wait(

@@ -1,9 +1,10 @@
 """HAProxy's configuration out of what the API says: as an application load balancer does it. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.balancer import doors
 from lab.balancer.frontends import backend, frontend
 from lab.balancer.model import Balancer, TargetGroup
 from lab.balancer.places import Places
@@ -21,27 +22,29 @@ class Server:
 
 
 def render(
-    balancers: Iterable[Balancer],
+    balancers: Sequence[Balancer],
     certificates: Mapping[tuple[str, ...], Path],
     api_certificate: Path,
-    open_ports: Iterable[int],
+    open_doors: Collection[doors.Door],
+    names: Mapping[str, str],
     servers: Mapping[str, Iterable[Server]],
     places: Places,
 ) -> str:
     """The whole configuration.
 
-    `certificates`: names -> PEM. `open_ports`: listeners that the security groups open to the machine.
-    `servers`: backend -> its servers at this moment. They come and go by the socket (runtime.py), and are
-    written here for a reload to keep them.
+    `certificates`: names -> PEM. `open_doors`: listeners that the security groups open to the machine.
+    `names`: those that lead to the balancers' addresses. `servers`: backend -> its servers at this moment.
+    They come and go by the socket (runtime.py), and are written here for a reload to keep them.
     """
     parts = [_top(places), _api(api_certificate, places)]
     for balancer in balancers:
         for listener in balancer.listeners:
-            parts.append(frontend(balancer, listener, certificates, set(open_ports), places))
+            parts.append(frontend(balancer, listener, certificates, open_doors, places))
         used = {listener.target_group for listener in balancer.listeners}
         for group in balancer.target_groups:
             if group.arn in used:
                 parts.append(_backend(balancer, group, servers.get(backend(group), ())))
+    parts += doors.render(balancers, open_doors, names, places)
     return "\n\n".join(parts) + "\n"
 
 
@@ -89,12 +92,12 @@ defaults
 def _api(certificate: Path, places: Places) -> str:
     """Amazon's names lead here: TLS ends, and who calls is marked as a host."""
     return f"""\
-frontend aws-api
+frontend aws:api
     bind {places.api_listen}{places.within(ROUTER)} ssl crt {certificate} alpn http/1.1 ssl-min-ver TLSv1.2
     http-request set-header X-Forwarded-Proto https
-    default_backend aws-api
+    default_backend aws:api
 
-backend aws-api
+backend aws:api
     option http-server-close
     server moto {places.api_server}{places.within(ROUTER)}"""
 

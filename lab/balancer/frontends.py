@@ -1,10 +1,11 @@
 """A listener in HAProxy's words: TLS, the headers that a load balancer adds, and what it does. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from lab.balancer.doors import Door
 from lab.balancer.model import Balancer, Listener, TargetGroup
-from lab.balancer.places import MACHINE_NAMESPACE, Places
+from lab.balancer.places import Places
 
 # What comes in by the machine's own port.
 DOOR = "door"
@@ -19,12 +20,12 @@ def frontend(
     balancer: Balancer,
     listener: Listener,
     certificates: Mapping[tuple[str, ...], Path],
-    open_ports: set[int],
+    open_doors: Collection[Door],
     places: Places,
 ) -> str:
     """One listener.
 
-    `certificates`: names -> PEM. `open_ports`: listeners that the security groups open to the machine.
+    `certificates`: names -> PEM. `open_doors`: listeners that the security groups open to the machine.
     """
     secure = listener.protocol == "HTTPS"
     tls = ""
@@ -33,11 +34,12 @@ def frontend(
         tls = f" ssl {files} alpn h2,http/1.1 ssl-min-ver {_least_tls(listener.ssl_policy)}"
     idle = balancer.attributes.get("idle_timeout.timeout_seconds", "60")
     lines = [f"frontend {balancer.name}-{listener.port}"]
-    if listener.port in places.ports and listener.port in open_ports:
-        here = f"127.0.0.1:{places.ports[listener.port]}{places.within(MACHINE_NAMESPACE)}"
+    if listener.port in places.ports and (balancer.name, listener.port) in open_doors:
+        # What comes by the machine's door, with the client's address before it (doors.py).
+        here = f"{places.socket(balancer.name, listener.port)} mode 600 accept-proxy"
         lines.append(f"bind {here} name {DOOR}{tls}")
     lines += [
-        f"bind {places.public}:{listener.port}{tls}",
+        f"bind {balancer.address}:{listener.port}{tls}",
         f"timeout client {idle}s",
         f"timeout http-keep-alive {balancer.attributes.get('client_keep_alive.seconds', '3600')}s",
     ]

@@ -1,11 +1,11 @@
-"""What the API says of the load balancer: listeners, target groups, targets, and whence it speaks."""
+"""What the API says of a load balancer: listeners, target groups, targets, and whence it speaks."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from corral.errors import CorralError
+from lab.balancer.places import source
 
 SEE = "docs/lab.md"
 
@@ -64,10 +64,16 @@ class Listener:
 
 @dataclass(frozen=True)
 class Balancer:
-    """A load balancer. `zones`: zone -> the address it speaks from. `groups`: ids of its security groups."""
+    """A load balancer. `zones`: zone -> the address it speaks from. `groups`: ids of its security groups.
 
+    `address`: its own, to which its names lead. `environment`: of its tags; "" without.
+    """
+
+    arn: str
     name: str
     dns_name: str
+    address: str
+    environment: str
     groups: tuple[str, ...]
     zones: Mapping[str, str]
     attributes: Mapping[str, str]
@@ -80,20 +86,36 @@ class Balancer:
         return [self.zones[zone] for zone in sorted(self.zones)]
 
 
-def read(elbv2: Any, ec2: Any, acm: Any) -> list[Balancer]:
-    """Ask the API (boto3 clients). Raises CorralError for what the lab's balancer can't do."""
-    found = elbv2.describe_load_balancers()["LoadBalancers"]
-    if len(found) > 1:
-        names = ", ".join(sorted(each["LoadBalancerName"] for each in found))
-        raise CorralError(
-            f"The lab has room for one load balancer; there are {names}.", "Delete the others.", SEE
-        )
-    return [_balancer(each, elbv2, ec2, acm) for each in found]
+def read(said: Mapping[str, Any], address: str, elbv2: Any, ec2: Any, acm: Any) -> Balancer:
+    """Ask the API (boto3 clients) all about one. Raises CorralError for what the lab's balancers can't do.
 
-
-def _balancer(said: Mapping[str, Any], elbv2: Any, ec2: Any, acm: Any) -> Balancer:
+    `said`: what DescribeLoadBalancers says of it. `address`: its own. Its target groups are all of its VPC.
+    """
     arn = said["LoadBalancerArn"]
     attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+    tags = elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    subnets = [zone["SubnetId"] for zone in said["AvailabilityZones"]]
+    groups = elbv2.describe_target_groups()["TargetGroups"]
+    return Balancer(
+        arn=arn,
+        name=said["LoadBalancerName"],
+        dns_name=said["DNSName"],
+        address=address,
+        environment=next((tag["Value"] for tag in tags if tag["Key"] == "corral:environment"), ""),
+        groups=tuple(sorted(said.get("SecurityGroups", []))),
+        zones={
+            subnet["AvailabilityZone"]: source(address, subnet["CidrBlock"])
+            for subnet in (ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else [])
+        },
+        attributes={each["Key"]: each["Value"] for each in attributes},
+        listeners=tuple(_listeners(arn, elbv2, acm)),
+        target_groups=tuple(
+            _target_group(each, elbv2) for each in groups if each.get("VpcId") == said["VpcId"]
+        ),
+    )
+
+
+def _listeners(arn: str, elbv2: Any, acm: Any) -> list[Listener]:
     listeners = []
     for each in elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
         try:
@@ -108,23 +130,7 @@ def _balancer(said: Mapping[str, Any], elbv2: Any, ec2: Any, acm: Any) -> Balanc
                 SEE,
             )
         listeners.append(_listener(each, acm))
-    subnets = [zone["SubnetId"] for zone in said["AvailabilityZones"]]
-    zones = {
-        # The last address of a subnet: EC2 gives out the first ones.
-        subnet["AvailabilityZone"]: str(ipaddress.ip_network(subnet["CidrBlock"])[-2])
-        for subnet in (ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else [])
-    }
-    return Balancer(
-        name=said["LoadBalancerName"],
-        dns_name=said["DNSName"],
-        groups=tuple(sorted(said.get("SecurityGroups", []))),
-        zones=zones,
-        attributes={each["Key"]: each["Value"] for each in attributes},
-        listeners=tuple(sorted(listeners, key=lambda listener: listener.port)),
-        target_groups=tuple(
-            _target_group(each, elbv2) for each in elbv2.describe_target_groups()["TargetGroups"]
-        ),
-    )
+    return sorted(listeners, key=lambda listener: listener.port)
 
 
 def _listener(said: Mapping[str, Any], acm: Any) -> Listener:

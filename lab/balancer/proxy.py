@@ -1,16 +1,17 @@
 """Keeps HAProxy as the API says: reloads it for listeners and target groups, never for a target."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from corral.errors import CorralError
 from lab import ca, security_groups
-from lab.balancer import model
+from lab.balancer import doors, model
 from lab.balancer.config import Server, render
 from lab.balancer.model import Balancer
-from lab.balancer.places import MACHINE_NAMESPACE, Places
+from lab.balancer.places import MACHINE_NAMESPACE, Places, assign
 from lab.balancer.runtime import Runtime
 from lab.balancer.targets import Targets, used_groups, wanted_servers
 from lab.paths import BALANCER_NAMESPACE, CA, MACHINE, ROUTER, STATE, TARGET_HEALTH
@@ -54,13 +55,21 @@ class Proxy:
         self._config = self.places.directory / "haproxy.cfg"
         self._runtime = Runtime(self.places.directory / "admin.sock")
         self._targets = Targets(self._runtime)
+        self._addresses = self.places.directory / "addresses.json"
+        self._open_doors: set[doors.Door] = set()
+        self._names: dict[str, str] = {}
         self._loaded = ""
 
     def prepare(self) -> None:
-        """Write a first configuration: the AWS API, and no load balancer yet."""
+        """Write a first configuration, the AWS API and no load balancer yet; leave one that there is.
+
+        Who starts it again does not know what the balancers are; who does writes only what is new.
+        """
+        if self._config.exists():
+            return
         self.places.directory.mkdir(parents=True, exist_ok=True)
         (self.places.directory / "servers.state").write_text("1\n", encoding="utf-8")
-        _put(self._config, self._render([], set(), {}))
+        _put(self._config, self._render([], {}))
 
     def command(self) -> list[str]:
         """HAProxy as a process in the foreground, started in the machine's network; SIGUSR2 reloads it."""
@@ -70,29 +79,53 @@ class Proxy:
         words = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]
         return [*words, str(self.places.directory)]
 
-    def read(self, elbv2: Any, ec2: Any, acm: Any) -> list[Balancer]:
-        """Ask the API (boto3 clients) what the load balancer is to be; also kept as `balancers`."""
-        self.balancers = model.read(elbv2, ec2, acm)
-        return self.balancers
+    def read(self, vpcs: Collection[str], elbv2: Any, ec2: Any, acm: Any) -> dict[str, str]:
+        """Ask the API (boto3 clients) what the load balancers are to be; kept as `balancers`.
+
+        `vpcs`: ids of those that have a network here. Gives the names of balancers that ask for what the lab
+        can't do, each with the reason: they stay as they were.
+        """
+        listed = elbv2.describe_load_balancers()["LoadBalancers"]
+        known = json.loads(self._addresses.read_text()) if self._addresses.exists() else {}
+        addresses = assign(known, [said["LoadBalancerArn"] for said in listed])
+        if addresses != known:
+            _put(self._addresses, json.dumps(addresses))
+        before = {balancer.arn: balancer for balancer in self.balancers}
+        found, faults = [], {}
+        for said in (said for said in listed if said["VpcId"] in vpcs):
+            arn = said["LoadBalancerArn"]
+            try:
+                found.append(model.read(said, addresses[arn], elbv2, ec2, acm))
+            except CorralError as error:
+                faults[said["LoadBalancerName"]] = str(error)
+                found += [before[arn]] if arn in before else []
+        self.balancers = found
+        return faults
 
     def sync(
         self,
         instances: Iterable[Mapping[str, Any]],
         groups: Iterable[Mapping[str, Any]],
+        names: Mapping[str, str],
         reload: Callable[[], None],
     ) -> None:
         """Bring HAProxy to `balancers`, and write down the health of the targets.
 
-        `instances`, `groups`: as DescribeInstances and DescribeSecurityGroups give them. `reload`: lets
-        HAProxy read its configuration again; called only when listeners or target groups are others. Raises
-        OSError when it does not run.
+        `instances`, `groups`: as DescribeInstances and DescribeSecurityGroups give them. `names`: with their
+        address, as the world has them. `reload`: lets HAProxy read its configuration again; called only when
+        listeners, target groups or names are others. Raises OSError when it does not run.
         """
         there = {each["InstanceId"]: each for each in instances if each["State"]["Name"] == "running"}
-        open_ports = self._open_ports(list(groups), list(there.values()))
-        shape = self._render(self.balancers, open_ports, {})
+        self._open_doors = self._find_open_doors(list(groups), list(there.values()))
+        self._names = {
+            name: address
+            for name, address in names.items()
+            if address in {balancer.address for balancer in self.balancers}
+        }
+        shape = self._render(self.balancers, {})
         wanted, groups_used = wanted_servers(self.balancers, there), used_groups(self.balancers)
         if shape != self._loaded:
-            self._reload(open_ports, wanted, reload)
+            self._reload(wanted, reload)
             self._loaded = shape
         # Until the reload is done the old process answers, which does not know them.
         if set(groups_used) <= self._runtime.backends():
@@ -101,9 +134,16 @@ class Proxy:
         if not self._health_file.exists() or self._health_file.read_text(encoding="utf-8") != health:
             _put(self._health_file, health)
 
-    def _reload(
-        self, open_ports: set[int], wanted: Mapping[tuple[str, str], Server], reload: Callable[[], None]
-    ) -> None:
+    def sites(self) -> dict[str, list[str]]:
+        """Names by which the machine reaches each balancer's site over TLS, by environment."""
+        found: dict[str, list[str]] = {}
+        for name, balancer in doors.leading(self.balancers, self._names):
+            spoken = not name.startswith("*") and not name.endswith(".amazonaws.com")
+            if spoken and (balancer.name, 443) in self._open_doors:
+                found.setdefault(balancer.environment or balancer.name, []).append(name)
+        return found
+
+    def _reload(self, wanted: Mapping[tuple[str, str], Server], reload: Callable[[], None]) -> None:
         servers: dict[str, list[Server]] = {}
         present = self._targets.rows()
         for key, server in wanted.items():
@@ -112,11 +152,13 @@ class Proxy:
         # What each server's health is outlives the reload.
         known = self._runtime.ask("show servers state")
         _put(self.places.directory / "servers.state", f"{known}\n")
-        _put(self._config, self._render(self.balancers, open_ports, servers))
+        _put(self._config, self._render(self.balancers, servers))
         reload()
 
-    def _open_ports(self, groups: list[Mapping[str, Any]], instances: list[Mapping[str, Any]]) -> set[int]:
-        """Listeners' ports that the balancer's groups open to the machine, which stands for the world."""
+    def _find_open_doors(
+        self, groups: list[Mapping[str, Any]], instances: list[Mapping[str, Any]]
+    ) -> set[doors.Door]:
+        """Listeners that their balancers' groups open to the machine, which stands for the world."""
         found = set()
         for balancer in self.balancers:
             for listener in balancer.listeners:
@@ -124,12 +166,10 @@ class Proxy:
                     balancer.groups, groups, instances, self.balancers, listener.port
                 )
                 if security_groups.contains(sources, MACHINE):
-                    found.add(listener.port)
+                    found.add((balancer.name, listener.port))
         return found
 
-    def _render(
-        self, balancers: list[Balancer], open_ports: set[int], servers: Mapping[str, list[Server]]
-    ) -> str:
+    def _render(self, balancers: list[Balancer], servers: Mapping[str, list[Server]]) -> str:
         certificates = {
             names: ca.certificate(self._authority, f"site-{names[0].replace('*', '_')}", names)
             for balancer in balancers
@@ -143,7 +183,9 @@ class Proxy:
             replace(balancer, target_groups=tuple(replace(g, targets=()) for g in balancer.target_groups))
             for balancer in balancers
         ]
-        return render(plain, certificates, api_certificate, sorted(open_ports), servers, self.places)
+        return render(
+            plain, certificates, api_certificate, self._open_doors, self._names, servers, self.places
+        )
 
 
 def _put(path: Path, text: str) -> None:

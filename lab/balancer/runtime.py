@@ -27,6 +27,11 @@ class Row:
     address: str
 
 
+def is_group(backend: str) -> bool:
+    """Whether a backend is a target group's: the others have a colon, which no group's name may have."""
+    return ":" not in backend
+
+
 class Runtime:
     """The socket of a running HAProxy. Every method raises OSError when it does not run."""
 
@@ -49,7 +54,7 @@ class Runtime:
         lines = self.ask("show stat").lstrip("# ").splitlines()
         found = []
         for each in csv.DictReader(lines):
-            if each["svname"] in {"FRONTEND", "BACKEND"} or each["pxname"] == "aws-api":
+            if each["svname"] in {"FRONTEND", "BACKEND"} or not is_group(each["pxname"]):
                 continue
             found.append(
                 Row(

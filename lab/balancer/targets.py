@@ -88,7 +88,11 @@ class Targets:
             used = used_groups([balancer])
             for group in balancer.target_groups:
                 name, registered = backend(group), {target.id for target in group.targets}
-                health = {} if name in used else {target: UNUSED.words() for target in registered}
+                if name not in used:
+                    # Of its VPC's balancers, another one may use it.
+                    found.setdefault(group.arn, {target: UNUSED.words() for target in registered})
+                    continue
+                health = {}
                 for key, row in rows.items():
                     if key[0] == name and key in self._leaving:
                         health[key[1]] = DRAINING.words()

@@ -16,13 +16,24 @@ from lab.cloud import (
     instances,
     members,
     revision,
+    route53,
     s3,
     target_health,
     volumes,
 )
 from lab.cloud.cloudformation import api as cloudformation
 
-EXTENSIONS = (autoscaling, cloudformation, credentials, images, instances, s3, target_health, volumes)
+EXTENSIONS = (
+    autoscaling,
+    cloudformation,
+    credentials,
+    images,
+    instances,
+    route53,
+    s3,
+    target_health,
+    volumes,
+)
 # Seconds between two looks at what has to be done without anybody asking.
 PAUSE = 1.0
 

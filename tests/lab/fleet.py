@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import testinfra
 
 from corral import aws, fleet, settings
+from lab import guard
 from lab.configuration import saved
+from lab.paths import LINK
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -37,6 +40,16 @@ def wait_for(what, condition, seconds):
             return result
         time.sleep(0.5)
     raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def guarded():
+    """The networks that this machine's guard keeps inside the lab."""
+    return guard.covered()
+
+
+def routed():
+    """The networks to which a route of this machine leads into the lab."""
+    return {line.split()[0] for line in run("ip", "route", "show", "dev", LINK).stdout.splitlines()}
 
 
 @dataclass
@@ -76,6 +89,18 @@ class Fleet:
     def client(self, service):
         """A boto3 client of the lab's AWS API."""
         return aws.client(self.settings, service)
+
+    @contextmanager
+    def vpc(self, cidr):
+        """Another VPC, as long as this lasts: until its network has come, and until it is gone."""
+        ec2 = self.client("ec2")
+        made = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+        try:
+            wait_for(f"{cidr} has a network", lambda: cidr in guarded() and cidr in routed(), seconds=10)
+            yield made
+        finally:
+            ec2.delete_vpc(VpcId=made)
+            wait_for(f"{cidr} has none any more", lambda: cidr not in guarded() | routed(), seconds=60)
 
     def members(self, role=None):
         """The members in service, of one role or of all."""
@@ -120,7 +145,8 @@ class Fleet:
     def health(self):
         """{instance id: state} of the targets that serve the site."""
         elb = self.client("elbv2")
-        groups = elb.describe_target_groups()["TargetGroups"]
+        (balancer,) = elb.describe_load_balancers(Names=[self.settings.stack_name])["LoadBalancers"]
+        groups = elb.describe_target_groups(LoadBalancerArn=balancer["LoadBalancerArn"])["TargetGroups"]
         arn = next(g["TargetGroupArn"] for g in groups if g["Port"] == 80)
         described = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         return {d["Target"]["Id"]: d["TargetHealth"]["State"] for d in described}

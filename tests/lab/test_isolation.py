@@ -63,7 +63,7 @@ def real_interfaces():
 def nothing_leaves(cidr, *others):
     """Fails when a packet from or for the lab, or for `others`, passes a real interface meanwhile."""
     with contextlib.ExitStack() as stack:
-        watched = [cidr, LINK_NETWORK, "169.254.169.254/32", *(f"{other}/32" for other in others)]
+        watched = [cidr, LINK_NETWORK, "169.254.169.254/32", *others]
         wires = [stack.enter_context(Wire(name, watched)) for name in real_interfaces()]
         assert wires
         yield
@@ -99,7 +99,7 @@ def test_the_ear_hears(fleet, member, cidr):
 
 @pytest.mark.parametrize("address", ELSEWHERE)
 def test_a_host_reaches_no_other_private_address(fleet, member, cidr, address):
-    with nothing_leaves(cidr, address):
+    with nothing_leaves(cidr, f"{address}/32"):
         for command in (
             f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/80'",
             f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/443'",
@@ -117,7 +117,7 @@ def test_a_host_reaches_nothing_public_either(fleet, member, cidr):
 @pytest.mark.parametrize("address", ELSEWHERE)
 def test_the_package_cache_is_no_way_out(fleet, member, cidr, address):
     proxy = "curl -s -o /dev/null --max-time 5 -w '%{http_code} %{http_connect}' -x http://169.254.77.1:80"
-    with nothing_leaves(cidr, address):
+    with nothing_leaves(cidr, f"{address}/32"):
         plain = fleet.shell(member, f"{proxy} http://{address}/debian/", check=False).stdout
         tunnel = fleet.shell(member, f"{proxy} -k https://{address}/", check=False).stdout
     assert plain.startswith("403")
@@ -181,7 +181,60 @@ def test_without_link_and_route_the_guard_still_drops(fleet, member, cidr, link_
             assert connect("169.254.77.2", 4566, seconds=1.5)[0]
         assert guard.dropped()["to the lab by another way"] > counted
     finally:
-        guard.raise_guard(cidr)
+        guard.raise_guard([cidr])
+
+
+SECOND, THIRD = "10.44.0.0/16", "10.45.0.0/16"
+
+
+@pytest.fixture
+def second(fleet):
+    """A second VPC, without a host yet."""
+    with fleet.vpc(SECOND) as vpc:
+        yield vpc
+
+
+def test_a_second_vpc_is_guarded_as_the_first(fleet, second, member, cidr):
+    """No host there, no way there, no rule but the guard's: nothing leaves."""
+    assert guard.covered() == {cidr, SECOND, LINK_NETWORK}, "not the account's default VPC"
+    with nothing_leaves(cidr, SECOND):
+        for address in ("10.44.0.5", "10.44.255.254"):
+            error, seconds = connect(address, 22)
+            assert error
+            assert seconds < 1, "the router says so"
+            assert fleet.shell(member, f"ping -c 1 -W 1 {address}", check=False).returncode != 0
+        run("ip", "link", "set", LINK, "down")
+        try:
+            assert "No route to host" in connect("10.44.0.5", 22)[0]
+            for route in guard.routes():
+                run("ip", "route", "del", *route.split())
+            counted = guard.dropped()["to the lab by another way"]
+            assert connect("10.44.0.5", 22, seconds=1.5)[0]
+            assert guard.dropped()["to the lab by another way"] > counted
+        finally:
+            run("corral", "lab", "up")
+    assert connect(member.private_address, 22)[0] == ""
+
+
+def test_nothing_leaves_while_vpcs_come_and_go(fleet, second, member, cidr):
+    over, sent = threading.Event(), []
+
+    def speak():
+        while not over.is_set():
+            for address in (member.private_address, "10.44.0.5", "169.254.77.9"):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+                    sender.sendto(b"x", (address, 9))
+                    sent.append(address)
+
+    speaker = threading.Thread(target=speak)
+    with nothing_leaves(cidr, SECOND):
+        speaker.start()
+        for _ in range(2):
+            with fleet.vpc(THIRD):
+                assert connect(member.private_address, 22)[0] == ""
+        over.set()
+        speaker.join()
+    assert set(sent) == {member.private_address, "10.44.0.5", "169.254.77.9"}
 
 
 def test_after_up_the_link_works_again(fleet, member):

@@ -11,7 +11,7 @@ import pytest
 
 from lab.processes import marked
 from tests.lab.conftest import STATE
-from tests.lab.fleet import BIN, ROOT, Fleet, run, wait_for
+from tests.lab.fleet import BIN, ROOT, Fleet, guarded, routed, run, wait_for
 
 
 def names(*command, key):
@@ -35,15 +35,22 @@ def processes():
             yield f"process {proc.name}: {line.strip()}"
 
 
+SECOND = "10.44.0.0/16"
+
+
 def traces(cidr):
-    """Everything of the lab that is on this machine now, beside its cache."""
+    """Everything of the lab that is on this machine now, beside its cache; `cidr`: its own VPC's network."""
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     loops = subprocess.run(["losetup", "--all"], capture_output=True, text=True, check=True).stdout
     return [
         *[f"namespace {n}" for n in names("ip", "-j", "netns", key="name") if "corral" in n],
         *[f"interface {n}" for n in names("ip", "-j", "link", key="ifname") if "corral" in n],
-        *[f"route {n}" for n in names("ip", "-j", "route", "show", "table", "all", key="dst") if n == cidr],
+        *[
+            f"route {n}"
+            for n in names("ip", "-j", "route", "show", "table", "all", key="dst")
+            if n in (cidr, SECOND)
+        ],
         *[f"nft {line}" for line in tables.splitlines() if "corral" in line],
         *[f"mount {line}" for line in mounts if "corral-lab" in line],
         *[f"loop device {line}" for line in loops.splitlines() if "corral-lab" in line],
@@ -74,6 +81,9 @@ def mount_a_volume(fleet):
 
 def test_down_leaves_nothing(cidr, fleet):
     mount_a_volume(fleet)
+    # And there is a second network, whose VPC nobody deletes.
+    fleet.client("ec2").create_vpc(CidrBlock=SECOND)
+    wait_for("a second network", lambda: SECOND in guarded() and SECOND in routed(), seconds=10)
     assert "loop device" in " ".join(traces(cidr)), "the lab is up, so there must be something to find"
     # Nobody is left to follow the API, and the host dies with its disk mounted.
     (reconciler,) = [line.split()[1].rstrip(":") for line in processes() if "lab.reconciler" in line]

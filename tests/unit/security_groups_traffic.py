@@ -10,8 +10,17 @@ HOSTS = {
     "db": "10.42.128.6",
     "lb": "10.42.0.4",
     "stranger": "10.42.200.1",
+    "open": "10.42.144.8",
+    "other": "10.43.128.5",
+    "other_lb": "10.43.0.4",
+    "other_lb_site": "169.254.77.4",
 }
-ROUTER = {"router": "169.254.77.2", "resolver": "10.42.0.2", "metadata": "169.254.169.254"}
+ROUTER = {
+    "router": "169.254.77.2",
+    "resolver": "10.42.0.2",
+    "other_resolver": "10.43.0.2",
+    "metadata": "169.254.169.254",
+}
 ADDRESSES = HOSTS | ROUTER
 
 WAIT = """
@@ -41,10 +50,20 @@ while True:
 CONNECT = """
 import json, socket, sys
 from concurrent.futures import ThreadPoolExecutor
+def ping(address):
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as icmp:
+        icmp.settimeout(0.5)
+        # An echo request of nothing; its checksum is the complement of its one word that is not zero.
+        icmp.sendto(bytes([8, 0, 0xF7, 0xFF, 0, 0, 0, 0]), (address, 0))
+        while (answer := icmp.recv(100))[20] != 0 or socket.inet_ntoa(answer[12:16]) != address:
+            pass
 def connects(wanted):
     pair, address, port = wanted
     try:
-        socket.create_connection((address, port), timeout=0.5).close()
+        if port == "ping":
+            ping(address)
+        else:
+            socket.create_connection((address, port), timeout=0.5).close()
         return pair, True
     except OSError:
         return pair, False

@@ -69,8 +69,11 @@ FIXED = Listener(
     {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404", "MessageBody": "Nothing here"}},
 )
 BALANCER = Balancer(
+    "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/chat-lab/0123456789abcdef",
     "chat-lab",
     "chat-lab-1.eu-west-1.elb.amazonaws.com",
+    "169.254.77.3",
+    "lab",
     ("sg-lb",),
     {"eu-west-1a": "10.42.15.254", "eu-west-1b": "10.42.31.254"},
     {
@@ -85,7 +88,22 @@ BALANCER = Balancer(
 def rendered(directory=Path("/state"), namespaces=True, api=Path("/ca/aws.pem"), site=Path("/ca/site.pem")):
     places = Places(directory, {443: 8443, 80: 8080}, namespaces=namespaces)
     servers = {backend(GROUP): [Server("i-1", "10.42.128.4", 80, "10.42.15.254")]}
-    return render([BALANCER], {("chat.localhost",): site}, api, [443, 80], servers, places)
+    listeners = (replace(SECURE, action=FIXED.action),)
+    more = {
+        name: replace(BALANCER, name=name, address=address, listeners=listeners, target_groups=())
+        for name, address in (("chat-two", "169.254.77.4"), ("chat-shut", "169.254.77.5"))
+    }
+    # The second has a certificate for the same name; Route 53 says whose it is.
+    names = {
+        "chat.localhost": "169.254.77.3",
+        "two.localhost": "169.254.77.4",
+        "*.two.localhost": "169.254.77.4",
+        "shut.localhost": "169.254.77.5",
+        "no name; at all": "169.254.77.5",
+    }
+    open_doors = [("chat-lab", 443), ("chat-lab", 80), ("chat-two", 443)]
+    balancers = [BALANCER, *more.values()]
+    return render(balancers, {("chat.localhost",): site}, api, open_doors, names, servers, places)
 
 
 def test_the_configuration_is_the_golden_one():
@@ -118,7 +136,9 @@ HTTPServer(("10.42.128.4", 80), Handler).serve_forever()
 # The configuration's addresses, in a network that has nothing else.
 IN_A_NETWORK = """
 ip link set lo up
-for address in 169.254.77.2 169.254.77.3 10.42.15.254 10.42.128.4; do ip addr add "$address/32" dev lo; done
+for address in 169.254.77.2 169.254.77.3 169.254.77.4 169.254.77.5 10.42.15.254 10.42.128.4; do
+    ip addr add "$address/32" dev lo
+done
 python3 -c "$1" & haproxy -q -f haproxy.cfg & shift
 until curl -so /dev/null 10.42.128.4 && curl -so /dev/null 169.254.77.3; do sleep 0.02; done
 for to in "$@"; do
@@ -250,9 +270,7 @@ class Site:
         self.port, self.secure_port, self.target_port = free_port(), free_port(), free_port()
         self.reloads = 0
         port = free_port()
-        places = Places(
-            directory, {}, "127.0.0.1", f"127.0.0.1:{port}", f"127.0.0.1:{api.port}", namespaces=False
-        )
+        places = Places(directory, {}, f"127.0.0.1:{port}", f"127.0.0.1:{api.port}", namespaces=False)
         self.api = ("127.0.0.1", port)
         self.proxy = Proxy(
             places=places, authority=directory / "ca", health_file=api.state / "target-health.json"
@@ -267,13 +285,14 @@ class Site:
         self._loop.start()
 
     def _make(self):
-        vpc = self.ec2.create_vpc(CidrBlock="10.50.0.0/16")["Vpc"]["VpcId"]
+        self.vpc = vpc = self.ec2.create_vpc(CidrBlock="10.50.0.0/16")["Vpc"]["VpcId"]
         subnets = [
             self.ec2.create_subnet(
                 VpcId=vpc, CidrBlock=f"10.50.{n}.0/24", AvailabilityZone=f"eu-west-1{zone}"
             )["Subnet"]["SubnetId"]
             for n, zone in enumerate("ab")
         ]
+        self.subnets = subnets
         self.balancer = self.elbv2.create_load_balancer(Name="test", Subnets=subnets)["LoadBalancers"][0]
         self.group = self.elbv2.create_target_group(
             Name="site",
@@ -309,9 +328,9 @@ class Site:
     def _follow(self):
         while not self._stop.wait(0.2):
             try:
-                found = self.proxy.read(self.elbv2, self.ec2, self.acm)
-                self.proxy.balancers = [self._here(each) for each in found]
-                self.proxy.sync([], [], self.reload)
+                assert self.proxy.read([self.vpc], self.elbv2, self.ec2, self.acm) == {}
+                self.proxy.balancers = [self._here(each) for each in self.proxy.balancers]
+                self.proxy.sync([], [], {}, self.reload)
             except OSError:
                 continue  # HAProxy is starting, or reloading.
             except Exception as error:
@@ -322,6 +341,7 @@ class Site:
         """The same on this machine's loopback, checking every second: the API takes no less than five."""
         return replace(
             balancer,
+            address="127.0.0.1",
             zones=dict.fromkeys(balancer.zones, "127.0.0.1"),
             target_groups=tuple(replace(each, interval=1) for each in balancer.target_groups),
         )
@@ -339,8 +359,9 @@ class Site:
     def target(self, address):
         return {"Id": address, "Port": self.target_port}
 
-    def health(self):
-        found = self.elbv2.describe_target_health(TargetGroupArn=self.group)["TargetHealthDescriptions"]
+    def health(self, group=None):
+        group = group or self.group
+        found = self.elbv2.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         return {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in found}
 
     def get(self, path="/", headers=None):
@@ -502,6 +523,31 @@ def test_a_change_of_the_listeners_keeps_health_and_open_connections(site, upstr
     held.close()
 
 
+def test_each_balancers_targets_have_their_own_health(site, upstreams):
+    first, second = upstreams
+    site.register(first.address)
+    more, port = site.elbv2.create_load_balancer(Name="more", Subnets=site.subnets), free_port()
+    arn = more["LoadBalancers"][0]["LoadBalancerArn"]
+    group = site.elbv2.create_target_group(
+        Name="more", Protocol="HTTP", Port=site.target_port, VpcId=site.vpc, TargetType="ip"
+    )["TargetGroups"][0]["TargetGroupArn"]
+    site.elbv2.register_targets(TargetGroupArn=group, Targets=[site.target(second.address)])
+    wait_for(lambda: site.health() == {first.address: "healthy"}, 20)
+    wait_for(lambda: site.health(group) == {second.address: "unused"})
+
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    site.elbv2.create_listener(LoadBalancerArn=arn, Port=port, Protocol="HTTP", DefaultActions=forward)
+    wait_for(lambda: site.health(group) == {second.address: "healthy"}, 20)
+    assert site.health() == {first.address: "healthy"}
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        assert json.load(answer)["server"] == second.address
+
+    site.elbv2.delete_load_balancer(LoadBalancerArn=arn)
+    site.elbv2.delete_target_group(TargetGroupArn=group)
+    wait_for(lambda: _refused(port), 20)
+    assert site.servers() == {first.address}
+
+
 def test_headers_and_tls_are_an_application_load_balancers(site, upstreams):
     first, _ = upstreams
     site.register(first.address)
@@ -541,6 +587,8 @@ def test_a_killed_haproxy_comes_back_with_its_targets(site, upstreams):
     site.process.wait()
     # The master is gone; its worker notices by itself.
     wait_for(lambda: _refused(site.port))
+    # As the lab starts it again: another process prepares it than the one that follows the API.
+    Proxy(places=site.proxy.places, authority=site.directory / "ca").prepare()
     site.process = subprocess.Popen(site.proxy.command(), stdout=site.log, stderr=site.log)
     wait_for(lambda: site.get()[0] == 200)
     assert site.servers() == {first.address}

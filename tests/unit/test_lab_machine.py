@@ -25,7 +25,7 @@ def test_names_and_addresses():
 
 
 def test_the_whole_guard():
-    assert guard.ruleset("10.42.0.0/16") == (GOLDEN / "lab_guard.nft").read_text()
+    assert guard.ruleset(["10.43.0.0/16", "10.42.0.0/16"]) == (GOLDEN / "lab_guard.nft").read_text()
 
 
 @pytest.mark.parametrize(
@@ -156,23 +156,27 @@ def test_a_listening_port_is_seen_without_a_packet():
         assert observe.listens(os.getpid(), port)
 
 
-def instance(identity, role, launched, **more):
-    tags = [{"Key": "corral:role", "Value": role}] if role else []
-    return {"InstanceId": identity, "LaunchTime": launched, "Tags": tags, **more}
+def instance(identity, role, launched, environment="lab"):
+    tags = {"corral:role": role, "corral:environment": environment} if role else {}
+    pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return {"InstanceId": identity, "LaunchTime": launched, "Tags": pairs}
 
 
-def test_people_name_hosts_by_role_and_age():
+def test_people_name_hosts_by_environment_role_and_age():
     found = fleet.named(
         [
             instance("i-3", "app", "2026-01-03"),
             instance("i-1", "app", "2026-01-01"),
             instance("i-2", "db", "2026-01-02"),
             instance("i-4", None, "2026-01-04"),
-        ]
+            instance("i-5", "app", "2026-01-02", "two"),
+        ],
+        "lab",
     )
     assert [(name, one["InstanceId"]) for name, one in found] == [
         ("app1", "i-1"),
         ("app2", "i-3"),
         ("db", "i-2"),
         ("host", "i-4"),
+        ("two/app", "i-5"),
     ]

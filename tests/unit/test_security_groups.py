@@ -53,7 +53,17 @@ GROUPS = [
         ],
         "IpPermissionsEgress": [{"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": "pl-s3"}]}],
     },
+    # Of another VPC, and of this one: both let everything in and out.
+    *(
+        {
+            "GroupId": group,
+            "IpPermissions": [{"IpProtocol": "-1", "IpRanges": WORLD}],
+            "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": WORLD}],
+        }
+        for group in ("sg-open", "sg-other")
+    ),
 ]
+NETWORKS = ["10.42.0.0/16", "10.43.0.0/16"]
 
 
 def instance(address, *groups, state="running"):
@@ -70,16 +80,20 @@ INSTANCES = [
     instance("10.42.144.9", "sg-more", "sg-app", state="pending"),
     instance("10.42.128.6", "sg-db"),
     instance("10.42.128.7", "sg-db", state="terminated"),
+    instance("10.42.144.8", "sg-open"),
+    instance("10.43.128.5", "sg-other"),
 ]
 
 
 @dataclass(frozen=True)
 class Balancer:
+    address: str = "169.254.77.3"
     addresses: list[str] = field(default_factory=lambda: ["10.42.0.4"])
     groups: list[str] = field(default_factory=lambda: ["sg-lb"])
 
 
-RULESET = security_groups.ruleset(INSTANCES, GROUPS, [Balancer()], "10.42.0.2")
+BALANCERS = [Balancer(), Balancer("169.254.77.4", ["10.43.0.4"], ["sg-other"])]
+RULESET = security_groups.ruleset(INSTANCES, GROUPS, BALANCERS, NETWORKS)
 
 
 def in_own_namespace(*command, stdin=None):
@@ -96,7 +110,7 @@ def test_the_ruleset_is_the_golden_one():
 def test_nft_takes_the_ruleset_twice_over():
     again = in_own_namespace("nft", "-f", "-", stdin=RULESET + RULESET)
     assert again.returncode == 0, again.stderr
-    empty = in_own_namespace("nft", "-f", "-", stdin=security_groups.ruleset([], [], [], "10.42.0.2"))
+    empty = in_own_namespace("nft", "-f", "-", stdin=security_groups.ruleset([], [], [], []))
     assert empty.returncode == 0, empty.stderr
 
 
@@ -111,6 +125,14 @@ PASSES = [
     ("machine", "router", 4566),
     ("db", "resolver", 53),
     ("db", "metadata", 80),
+    ("other", "other_resolver", 53),
+    ("other", "metadata", 80),
+    ("machine", "other", 22),
+    ("machine", "other_resolver", 53),
+    ("other_lb", "other", 80),
+    ("open", "other_lb_site", 443),
+    ("machine", "other", "ping"),
+    ("open", "resolver", 53),
 ]
 DROPPED = [
     ("machine", "app", 80),
@@ -124,6 +146,15 @@ DROPPED = [
     ("app", "router", 4566),
     ("stranger", "db", 5432),
     ("stranger", "router", 443),
+    ("open", "other", 80),
+    ("other", "open", 80),
+    ("other", "app", 80),
+    ("other_lb", "open", 80),
+    ("open", "other_lb", 80),
+    ("open", "other_resolver", 53),
+    ("other", "resolver", 53),
+    ("open", "other", "ping"),
+    ("other", "open", "ping"),
 ]
 
 
@@ -157,7 +188,7 @@ def test_an_open_connection_outlives_a_change_of_the_rules(traffic):
 
 def test_sources_of_a_balancers_port():
     def of(port, *groups):
-        return security_groups.sources(groups, GROUPS, INSTANCES, [Balancer()], port)
+        return security_groups.sources(groups, GROUPS, INSTANCES, BALANCERS, port)
 
     assert of(443, "sg-lb") == ["0.0.0.0/0"]
     assert of(80, "sg-lb") == []
