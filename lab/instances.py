@@ -20,6 +20,7 @@ class Reader:
         self.account = account
         self.region = region
         self._lasting: dict[str, dict[str, Any]] = {}
+        self._profiles: dict[str, dict[str, str]] = {}
 
     def instances(self) -> list[dict[str, Any]]:
         """All instances in any state, as DescribeInstances gives them, with what that leaves out.
@@ -54,7 +55,9 @@ class Reader:
         instance_id = instance["InstanceId"]
         if instance_id not in self._lasting:
             self._lasting[instance_id] = self._read_lasting(instance)
-        return Facts(instance, self.account, self.region, **self._lasting[instance_id])
+        # An instance gets its profile a moment after it was made.
+        profile = self._profile(instance.get("IamInstanceProfile"))
+        return Facts(instance, self.account, self.region, profile=profile, **self._lasting[instance_id])
 
     def forget(self, gone: set[str]) -> None:
         """Drop what is remembered of instances that are no more."""
@@ -70,7 +73,6 @@ class Reader:
         return {
             "user_data": base64.b64decode(encoded).decode(),
             "public_key": self._public_key(instance.get("KeyName")),
-            "profile": self._profile(instance.get("IamInstanceProfile")),
             "subnet_cidr": subnet["CidrBlock"],
             "vpc_cidr": vpc["CidrBlock"],
         }
@@ -85,14 +87,17 @@ class Reader:
     def _profile(self, named: dict[str, Any] | None) -> dict[str, str]:
         if not named:
             return {}
-        name = named["Arn"].rpartition("/")[2]
-        profile = self.client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        if not profile["Roles"]:
-            return {}
-        role = profile["Roles"][0]
-        return {
-            "Arn": profile["Arn"],
-            "InstanceProfileId": profile["InstanceProfileId"],
-            "RoleName": role["RoleName"],
-            "RoleArn": role["Arn"],
-        }
+        arn = named["Arn"]
+        if arn not in self._profiles:
+            name = arn.rpartition("/")[2]
+            profile = self.client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+            if not profile["Roles"]:
+                return {}
+            role = profile["Roles"][0]
+            self._profiles[arn] = {
+                "Arn": profile["Arn"],
+                "InstanceProfileId": profile["InstanceProfileId"],
+                "RoleName": role["RoleName"],
+                "RoleArn": role["Arn"],
+            }
+        return self._profiles[arn]
