@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from botocore.exceptions import ClientError
 
+from lab.instances import Reader
 from tests.unit.lab_cloud import cloud, prepared, sent, wait_for  # noqa: F401
 
 GROUP = "chat-lab-app"
@@ -253,3 +254,12 @@ def test_changes_are_numbered_and_questions_are_not(fleet):
     assert number() == before
     fleet.scale(3)
     assert number() > before
+
+
+def test_a_profile_that_comes_a_moment_after_its_instance_is_not_missed(fleet):
+    reader = Reader(fleet.api.client, "123456789012", "eu-west-1")
+    instance = next(each for each in reader.instances() if each.get("LifecycleState") == "InService")
+    instance.pop("KeyName", None)  # nobody made the key here
+    early = {key: value for key, value in instance.items() if key != "IamInstanceProfile"}
+    assert reader.facts(early).profile == {}
+    assert reader.facts(instance).profile["RoleName"].startswith("chat-lab-")
