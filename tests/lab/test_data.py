@@ -61,6 +61,7 @@ def test_a_volume_that_is_not_mounted_is_drift(fleet, release):
 
 def test_a_volume_that_grew_has_a_file_system_that_grows_with_it(fleet, release):
     """At the latest when it is mounted the next time: not every lab's hosts may grow a mounted one."""
+
     def gib():
         return round(int(fleet.shell(release, "df --output=size -B1 /srv/data | tail -n 1").stdout) / 2**30)
 
