@@ -1,9 +1,11 @@
 """`corral stack` as a person types it, against the lab's API."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
 from corral.aws import client
@@ -89,6 +91,28 @@ def make_small(settings, days):
     """Make a stack of little, which expires so many days from today."""
     wishes = Wishes(expires=(expiry.today() + timedelta(days=days)).isoformat())
     list(engine.carry_out(settings, engine.propose(settings, small(settings), wishes)))
+
+
+def answer_hooks(settings, until):
+    """Do what hosts do: say that they are ready, or done, until `until` is set."""
+    groups = client(settings, "autoscaling")
+    while not until.wait(0.1):
+        # What was there a moment ago may be answered, or gone; then the next look tells.
+        with suppress(ClientError):
+            for group in groups.describe_auto_scaling_groups()["AutoScalingGroups"]:
+                _answer(groups, group)
+
+
+def _answer(groups, group):
+    hooks = {"Pending:Wait": "launch", "Terminating:Wait": "terminate"}
+    for member in group["Instances"]:
+        if hook := hooks.get(member["LifecycleState"]):
+            groups.complete_lifecycle_action(
+                LifecycleHookName=hook,
+                AutoScalingGroupName=group["AutoScalingGroupName"],
+                InstanceId=member["InstanceId"],
+                LifecycleActionResult="CONTINUE",
+            )
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`corral stack diff`, `apply` and `outputs`, against the lab's API: new, changed, refused, interrupted."""
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from corral.cloudformation import expiry, stacks, templates
 from corral.cloudformation.request import Wishes
 from corral.errors import CorralError
 from tests.unit.lab_cloud import cloud  # noqa: F401
-from tests.unit.stack_command import but, change_sets, corral_stack, ids, members, of, small  # noqa: F401
+from tests.unit.stack_command import answer_hooks, but, change_sets, corral_stack, ids, members, of, small  # noqa: F401
 
 PASSWORD = "app/database-password"
 
@@ -123,6 +124,42 @@ def test_a_change_is_told_property_by_property_and_servers_stay(there):
     assert "UPDATE_COMPLETE             AppGroup" in applied.output
     assert [members(there, role) for role in ("app", "db")] == before
     assert "nothing to change" in corral_stack(other, "diff").output
+
+
+@pytest.fixture
+def served(of):  # noqa: F811
+    """An environment whose hosts answer their groups' hooks, as real ones would."""
+    settings, done = of("lab-branch/served"), threading.Event()
+    corral_stack(settings, "apply", "-y")
+    thread = threading.Thread(target=answer_hooks, args=[settings, done], daemon=True)
+    thread.start()
+    yield settings
+    done.set()
+    thread.join()
+
+
+def test_servers_are_replaced_when_that_is_asked_for_and_only_then(served):
+    before = {role: members(served, role) for role in ("app", "db")}
+    other = but(served, "app", instance_type="t3.large")
+    corral_stack(other, "apply", "-y")
+    assert {role: members(served, role) for role in ("app", "db")} == before
+
+    looked = corral_stack(other, "diff", "--replace-servers").stdout
+    assert "  chat-served-app: 1 running server will be replaced.\n" in looked
+    assert "  chat-served-db: no server is to be replaced.\n" in looked
+    assert "Only in whether a change may replace its servers." in looked
+    replaced = corral_stack(other, "apply", "-y", "--replace-servers")
+    assert replaced.exit_code == 0
+    assert members(served, "app") != before["app"]
+    assert members(served, "db") == before["db"]
+    assert stacks.find(served).parameters["ReplaceServers"] == "no", "the consent was for one change"
+    assert "nothing to change" in corral_stack(other, "diff").output
+
+    for words in (["diff", "--exit-code"], ["apply", "-y"]):
+        again = corral_stack(other, *words, "--replace-servers")
+        assert again.exit_code == 0
+        assert "--replace-servers has no effect." in again.output
+    assert change_sets(served) == []
 
 
 def test_no_is_no(there, monkeypatch):
