@@ -34,26 +34,27 @@ EXTENSIONS = (
     target_health,
     volumes,
 )
-# Seconds between two looks at what has to be done without anybody asking.
-PAUSE = 1.0
 
 
-def serve(host: str, port: int) -> None:
-    """Serve until a signal ends the process. moto keeps everything in memory: what was made is gone then."""
+def serve(host: str, port: int, pause: float) -> None:
+    """Serve until a signal ends the process. moto keeps everything in memory: what was made is gone then.
+
+    `pause`: seconds between two looks at what has to be done without anybody asking.
+    """
     os.environ["MOTO_PORT"] = str(port)
     for extension in EXTENSIONS:
         extension.install()
     application = revision.answer(DomainDispatcherApplication(create_backend_app))
     server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
     clients.listen_at(f"http://{host}:{server.port}")
-    threading.Thread(target=_clock, name="clock", daemon=True).start()
+    threading.Thread(target=_clock, args=[pause], name="clock", daemon=True).start()
     print(f"The lab's AWS API listens at http://{host}:{server.port}", flush=True)
     server.serve_forever()
 
 
-def _clock() -> None:
+def _clock(pause: float) -> None:
     while True:
-        time.sleep(PAUSE)
+        time.sleep(pause)
         for part in (members, instances, volumes):
             try:
                 part.tick()

@@ -163,7 +163,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     state, port = tmp_path_factory.mktemp("state"), free_port()
     with (state / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab.cloud", "--port", str(port)],
+            [sys.executable, "-m", "lab.cloud", "--port", str(port), "--pause", "0.1"],
             cwd=ROOT,
             env=os.environ | {"CORRAL_LAB_STATE": str(state)},
             stdout=log,
