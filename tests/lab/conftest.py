@@ -10,8 +10,8 @@ from tests.lab.fleet import ROOT, Fleet, run
 from tests.lab.visitors import CHROMIUM
 
 STATE = Path("/var/lib/corral-lab")
-# These take the lab down on purpose, so they come last.
-LAST = ("test_teardown.py",)
+# These take the lab down on purpose, so they come last, and in this order.
+LAST = ("test_teardown.py", "test_faults.py")
 
 
 def pytest_addoption(parser):
@@ -21,7 +21,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    items.sort(key=lambda item: item.path.name in LAST)
+    items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
     if config.getoption("--use-running-lab"):
         kept = [item for item in items if item.path.name not in LAST]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

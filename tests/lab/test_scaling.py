@@ -149,3 +149,31 @@ def test_a_host_that_does_not_come_is_named_with_its_consoles_last_lines(fleet):
     assert member.instance_id in done.stderr
     assert "the last words" in done.stderr
     run("corral", "lab", "wait", "--seconds", "10")
+
+
+def test_a_host_that_never_boots_is_named_with_its_consoles_last_lines(fleet):
+    """It stands outside of the group of app servers, which would replace it."""
+    ec2, name = fleet.client("ec2"), fleet.settings.role_name("app")
+    (group,) = fleet.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    template = {key: group["LaunchTemplate"][key] for key in ("LaunchTemplateId", "Version")}
+    subnet = group["VPCZoneIdentifier"].split(",")[0]
+    launched = ec2.run_instances(LaunchTemplate=template, SubnetId=subnet, MinCount=1, MaxCount=1)
+    instance_id = launched["Instances"][0]["InstanceId"]
+    try:
+        run("corral", "lab", "wait")
+        hangs = "#!/bin/sh\\necho 'the disk is on fire'; exec sleep 1000"
+        init = "/usr/lib/systemd/systemd"
+        damage = f'mv {init} {init}.whole; printf "{hangs}" >{init}; chmod 755 {init}'
+        run("corral", "lab", "shell", instance_id, "--", "sh", "-c", damage)
+        ec2.reboot_instances(InstanceIds=[instance_id])
+        console = present()[instance_id].console
+        wait_for("its boot hangs", lambda: "the disk is on fire" in console.read_text(), seconds=30)
+        done = run("corral", "lab", "wait", "--seconds", "1", check=False)
+    finally:
+        ec2.terminate_instances(InstanceIds=[instance_id])
+    assert done.returncode == 1
+    assert f"{instance_id}, " in done.stderr
+    assert done.stderr.count(": booting\n") == 1, "the others are there"
+    assert "    the disk is on fire" in done.stderr
