@@ -84,7 +84,7 @@ def test_the_page_loads_without_an_error_in_the_console(fleet, chromium):
 def test_port_80_sends_browsers_to_https(fleet):
     status, headers, _ = get(fleet, "/rooms/general?x=1", port=80)
     assert status == 301
-    assert headers["Location"] == f"https://{fleet.settings.domain}/rooms/general?x=1"
+    assert headers["Location"] == f"{fleet.url()}rooms/general?x=1"
 
 
 @pytest.mark.parametrize("port", [80, 443])
