@@ -22,7 +22,7 @@ ASIDE = CACHE.with_name("corral-lab.aside")
 def main() -> None:
     """Measure both; leave the lab down, and its cache as it was."""
     if os.geteuid() != 0:
-        sys.exit("bench: the lab needs root. Run: sudo make bench")
+        sys.exit("bench: the lab needs root. Run: sudo make bench-up")
     say("taking the lab down")
     timed(["make", "down"])
     restore_cache()  # of a measurement that was killed
