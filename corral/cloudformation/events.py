@@ -16,6 +16,8 @@ SEE = "docs/stack.md"
 PAUSE = 2.0
 # CloudFormation says this of resources that it stopped because another one failed: no cause, a consequence.
 CONSEQUENCE = "cancelled"
+# So it says of servers that are gone for new ones ("UpdatePolicy attribute", rolling updates).
+REPLACED = "Successfully terminated instance(s)"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def why(settings: Settings, events: list[Event], left: list[Resource]) -> Corral
     if cause := first_cause(events):
         lines.append(f"First failure: {cause.resource} ({cause.kind}): {cause.reason}")
     lines.append(_what_is_there(status, left))
+    if status.startswith("UPDATE_ROLLBACK") and any(REPLACED in event.reason for event in events):
+        lines.append("Servers that were replaced already stay so.")
     return CorralError("\n".join(lines), _remedy(settings, status), SEE)
 
 

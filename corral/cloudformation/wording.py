@@ -19,6 +19,8 @@ STYLES: dict[Verb, str] = {
     "kept": "cyan",
 }
 LOST = "bold red"
+# There or not, as somebody agrees to servers being replaced: how they are is of no interest.
+CONSENT = "UpdatePolicy.AutoScalingRollingUpdate"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def _remark(change: Change) -> str:
 def _difference(difference: Difference) -> str:
     if difference.secret:
         return f"{difference.path}: another value, not shown"
+    if difference.path.startswith(CONSENT):
+        return f"{CONSENT}: whether a change may replace its servers"
     if difference.path.endswith("UserData"):
         return f"{difference.path}: another script"
     before, after = difference.before, difference.after

@@ -67,7 +67,8 @@ def _launch_template(
         ImageId=Ref(image),
         InstanceType=options.instance_type,
         IamInstanceProfile=ec2.IamInstanceProfile(Arn=GetAtt(parts.profiles[role], "Arn")),
-        SecurityGroupIds=[GetAtt(parts.security[role], "GroupId")],
+        # By Ref, the same id: an attribute is taken for another one whenever the group gets other rules.
+        SecurityGroupIds=[Ref(parts.security[role])],
         # Hop limit 1: a process in a container or behind a proxy on the host gets no credentials.
         MetadataOptions=ec2.MetadataOptions(
             HttpEndpoint="enabled",

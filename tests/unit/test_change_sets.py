@@ -366,6 +366,24 @@ def test_an_update_that_went_back_says_so(recorded):
     assert error.problem.splitlines()[2] == "Everything is as it was before."
 
 
+def test_an_update_that_went_back_says_that_new_servers_stay(recorded):
+    done = "Successfully terminated instance(s) [i-1] (Progress 50%)."
+    error = fail(
+        recorded,
+        [
+            event(1, "AppGroup", "UPDATE_IN_PROGRESS", done),
+            CAUSE,
+            event(5, "chat-live", "UPDATE_ROLLBACK_COMPLETE"),
+        ],
+        "UPDATE_ROLLBACK_COMPLETE",
+        [resource("Vpc", "UPDATE_COMPLETE")],
+    )
+    assert error.problem.splitlines()[2:] == [
+        "Everything is as it was before.",
+        "Servers that were replaced already stay so.",
+    ]
+
+
 def test_an_update_that_could_not_go_back_says_where_it_stands(recorded):
     error = fail(
         recorded,

@@ -110,6 +110,7 @@ def test_a_change_is_a_line_and_each_property_another():
         detail("/Properties/LaunchTemplateData/ImageId", "ami-1", UNKNOWN),
         detail("/Properties/LaunchTemplateData/UserData", "IyEvYmlu", "IyEvYmluL3No"),
         detail("/Properties/Description", "", "text"),
+        detail("/UpdatePolicy/AutoScalingRollingUpdate", None, '{"MaxBatchSize": "1"}'),
         {"Target": {"Attribute": "Properties", "Name": "Whatever"}},
         PhysicalResourceId="lt-1",
     )
@@ -121,6 +122,7 @@ def test_a_change_is_a_line_and_each_property_another():
         "LaunchTemplateData.InstanceType: t3.small → t3.medium",
         "LaunchTemplateData.KeyName: operators, no longer",
         "LaunchTemplateData.UserData: another script",
+        "UpdatePolicy.AutoScalingRollingUpdate: whether a change may replace its servers",
         "Whatever",
     ]
 

@@ -126,6 +126,12 @@ def test_a_change_is_told_property_by_property_and_servers_stay(there):
     assert "nothing to change" in corral_stack(other, "diff").output
 
 
+def test_another_rule_of_a_security_group_leaves_launch_templates_as_they_are(there):
+    shown = corral_stack(but(there, "network", direct_ssh_cidrs=("10.200.1.0/24",)), "diff").stdout
+    changed = [line.split()[1] for line in shown.splitlines() if line.startswith("  changed ")]
+    assert changed == [f"{role}SecurityGroup" for role in ("App", "Db", "Elk", "Release")]
+
+
 @pytest.fixture
 def served(of):  # noqa: F811
     """An environment whose hosts answer their groups' hooks, as real ones would."""
