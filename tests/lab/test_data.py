@@ -109,6 +109,24 @@ def test_postgres_keeps_its_data_on_the_volume_and_trusts_no_c_library_with_its_
     assert fleet.shell(db, "ls /var/lib/postgresql").stdout == ""
 
 
+def test_a_database_server_that_reboots_serves_its_data_again(fleet):
+    (db,) = fleet.members("db")
+
+    def booted():
+        return fleet.shell(db, "systemctl show -P UserspaceTimestamp", check=False).stdout
+
+    before = booted()
+    fleet.client("ec2").reboot_instances(InstanceIds=[db.instance_id])
+    wait_for("another boot", lambda: booted() not in ("", before), 60)
+    wait_for(
+        "the application's database",
+        lambda: fleet.shell(db, "systemctl is-active corral-database", check=False).stdout == "active\n",
+        60,
+    )
+    assert fleet.shell(db, MOUNTED).stdout
+    assert fleet.converge("--limit", "db").changed == {}
+
+
 def test_without_its_volume_there_is_no_database_and_the_converge_says_why(fleet):
     """The volume is in another server, which is no place to take it from."""
     ec2 = fleet.client("ec2")
