@@ -33,10 +33,13 @@ def show(settings: Settings, configuration: Configuration, console: Console) -> 
     for member in members:
         for line in _words_of_the_stuck(member):
             console.print(line, markup=False)
+    # A sentence stays in one line where that is not a screen's, to be searched for.
+    whole = not console.is_terminal
     for fault in faults:
-        console.print(f"the reconciler has trouble with {fault}", style="red", markup=False)
+        text = f"the reconciler has trouble with {fault}"
+        console.print(text, style="red", markup=False, soft_wrap=whole)
     for line in _sites(settings, configuration):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=whole)
     return all(service.alive for service in services)
 
 
