@@ -1,21 +1,15 @@
 """`corral release`: build the application, publish it, and say which release an environment runs."""
 
-import getpass
 import json
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from functools import update_wrapper
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
 
 from corral import aws, runtimes
+from corral.cli.artifacts import disk_errors, me, with_bucket
 from corral.cli.common import console, environment_option, step, with_settings
-from corral.errors import CorralError
 from corral.releases import build as builder
 from corral.releases import store
 from corral.releases.bucket import Bucket
@@ -24,17 +18,7 @@ from corral.settings import ROOT, Settings
 BUILT = ROOT / ".corral/releases"
 BUILT_RUNTIMES = ROOT / ".corral/runtimes"
 RUNTIME_SOURCES = ROOT / "files/process_manager"
-
-
-def with_bucket(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Hand the environment's releases bucket to a command, and turn AWS's errors into sentences."""
-
-    def invoke(settings: Settings, *args: Any, **kwargs: Any) -> Any:
-        with aws.explained(settings):
-            bucket = Bucket(aws.client(settings, "s3"), settings.releases_bucket, settings.environment)
-            return command(bucket, *args, **kwargs)
-
-    return with_settings(update_wrapper(invoke, command))
+NO_ROOM = "Make room, or give another directory that you may write to (--output)."
 
 
 @click.group()
@@ -53,7 +37,7 @@ def build(version: str | None, output: Path, tests: bool) -> None:
 
     What is built already, from the same files, is not built again.
     """
-    with _disk_errors():
+    with disk_errors(builder.SEE, NO_ROOM):
         directory = builder.build(ROOT, output, version, tests, step)
     click.echo(directory)
 
@@ -74,7 +58,7 @@ def publish(bucket: Bucket, directory: Path) -> None:
 @with_bucket
 def point(bucket: Bucket, version: str) -> None:
     """Make VERSION the release that the environment runs, from each server's next converge on."""
-    pointer, moved = store.point(bucket, version, f"{getpass.getuser()}@{socket.gethostname()}")
+    pointer, moved = store.point(bucket, version, me())
     if moved:
         before = f", instead of {pointer.previous}" if pointer.previous else ""
         console.print(f"Environment {bucket.environment} runs {pointer.version} from now on{before}.")
@@ -130,7 +114,7 @@ def runtimes_() -> None:
 @with_settings
 def publish_runtimes(settings: Settings, arch: str | None) -> None:
     """Put Node and PM2 into S3, after comparing them with their pins. What is there costs nothing."""
-    with aws.explained(settings), _disk_errors():
+    with aws.explained(settings), disk_errors(builder.SEE, NO_ROOM):
         bucket = Bucket(aws.client(settings, "s3"), settings.releases_bucket, settings.environment)
         arch = arch or runtimes.architecture(settings.image.parameter)
         for runtime, added in runtimes.publish(bucket, RUNTIME_SOURCES, BUILT_RUNTIMES, arch, step).items():
@@ -141,20 +125,8 @@ def publish_runtimes(settings: Settings, arch: str | None) -> None:
 @environment_option
 def pin_runtimes() -> None:
     """Build Node and PM2 from package-lock.json and write their sums into runtimes.json, to be committed."""
-    with _disk_errors():
+    with disk_errors(builder.SEE, NO_ROOM):
         console.print(f"Wrote {runtimes.pin(RUNTIME_SOURCES, BUILT_RUNTIMES, step)}. Look at it; commit it.")
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CorralError(
-            f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.",
-            "Make room, or give another directory that you may write to (--output).",
-            "docs/releases.md",
-        ) from error
 
 
 def _remark(one: store.Published, pointer: store.Pointer | None) -> str:

@@ -1,7 +1,7 @@
 """The few ways in which the releases bucket is read and written: once, on a condition, with checked sums."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,26 +40,24 @@ class Bucket:
 
     def sha256(self, key: str) -> str | None:
         """The hex SHA-256 that S3 checked when it took the object in; None without one, or without object."""
-        with self._there():
-            try:
-                answer = self.s3.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
-            except ClientError as error:
-                if _code(error) in MISSING:
-                    return None
-                raise
-        return base64.b64decode(answer.get("ChecksumSHA256", "")).hex() or None
+        return base64.b64decode((self._head(key) or {}).get("ChecksumSHA256", "")).hex() or None
 
-    def put_once(self, key: str, path: Path, sha256: str) -> bool:
+    def notes(self, key: str) -> dict[str, str]:
+        """The notes that `put_once` left on an object; none without object."""
+        return dict((self._head(key) or {}).get("Metadata", {}))
+
+    def put_once(self, key: str, path: Path, sha256: str, notes: Mapping[str, str] | None = None) -> bool:
         """Write a file, whose hex SHA-256 S3 checks, unless the key is there already: then False.
 
-        Raises CorralError when the key is there with another content.
+        `notes`: what S3 is to keep beside it, as the object's metadata (ASCII). Raises CorralError when the
+        key is there with another content.
         """
         checked = {
             "ChecksumAlgorithm": "SHA256",
             "ChecksumSHA256": base64.b64encode(bytes.fromhex(sha256)).decode(),
         }
         with path.open("rb") as body:
-            if self.put(key, body, IfNoneMatch="*", **checked):
+            if self.put(key, body, IfNoneMatch="*", Metadata=dict(notes or {}), **checked):
                 return True
         found = self.sha256(key)
         if found is None:
@@ -72,11 +70,11 @@ class Bucket:
             )
         return False
 
-    def put(self, key: str, body: Any, **conditions: str) -> bool:
-        """Write an object on S3's `conditions` (IfMatch, IfNoneMatch, checksums); False when one fails."""
+    def put(self, key: str, body: Any, **options: Any) -> bool:
+        """Write an object; False when one of S3's conditions among `options` fails (IfMatch, IfNoneMatch)."""
         with self._there():
             try:
-                self.s3.put_object(Bucket=self.name, Key=key, Body=body, **conditions)
+                self.s3.put_object(Bucket=self.name, Key=key, Body=body, **options)
             except ClientError as error:
                 if _code(error) in LOST:
                     return False
@@ -88,6 +86,16 @@ class Bucket:
         with self._there():
             for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 yield from page.get("Contents", ())
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        with self._there():
+            try:
+                found: dict[str, Any] = self.s3.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
+            except ClientError as error:
+                if _code(error) in MISSING:
+                    return None
+                raise
+        return found
 
     @contextmanager
     def _there(self) -> Iterator[None]:

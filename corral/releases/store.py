@@ -6,13 +6,13 @@
 The manifest is written last: a release without one was interrupted.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from corral.errors import CorralError
+from corral.releases import pointers
 from corral.releases.archive import sha256
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
@@ -104,7 +104,7 @@ def published(bucket: Bucket) -> list[Published]:
 
 def pointer(bucket: Bucket) -> Pointer | None:
     """The environment's pointer; None before the first. Raises CorralError when it makes no sense."""
-    return _pointer(bucket)[0]
+    return pointers.read(bucket, pointer_key(bucket.environment), Pointer)[0]
 
 
 def point(bucket: Bucket, version: str, by: str) -> tuple[Pointer, bool]:
@@ -114,32 +114,10 @@ def point(bucket: Bucket, version: str, by: str) -> tuple[Pointer, bool]:
     at the same moment.
     """
     manifest = check_complete(bucket, version)
-    current, etag = _pointer(bucket)
+    key = pointer_key(bucket.environment)
+    current, etag = pointers.read(bucket, key, Pointer)
     if current and (current.version, current.sha256) == (version, manifest.sha256):
         return current, False
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    moved = Pointer(version, manifest.sha256, current.version if current else None, by, now)
-    unless_moved = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
-    body = (json.dumps(asdict(moved), indent=2) + "\n").encode()
-    if not bucket.put(pointer_key(bucket.environment), body, **unless_moved):
-        raise CorralError(
-            f"Someone else moved the pointer of {bucket.environment} at the same moment.",
-            f"See who: corral release list -e {bucket.environment}; then decide again.",
-            SEE,
-        )
+    moved = Pointer(version, manifest.sha256, current.version if current else None, by, pointers.now())
+    pointers.move(bucket, key, moved, etag, "corral release list")
     return moved, True
-
-
-def _pointer(bucket: Bucket) -> tuple[Pointer | None, str | None]:
-    key = pointer_key(bucket.environment)
-    found = bucket.read(key)
-    if found is None:
-        return None, None
-    try:
-        return Pointer(**json.loads(found[0])), found[1]
-    except (ValueError, TypeError) as error:
-        raise CorralError(
-            f"s3://{bucket.name}/{key} is not a pointer: {error}.",
-            "Restore an earlier version of it (the bucket keeps them), or delete it and point anew.",
-            SEE,
-        ) from None

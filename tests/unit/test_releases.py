@@ -19,7 +19,7 @@ from corral import aws
 from corral.cli import corral as command
 from corral.cli import release as cli
 from corral.errors import CorralError
-from corral.releases import build, source, store
+from corral.releases import build, pointers, source, store
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
 from corral.releases.names import check_version
@@ -410,15 +410,15 @@ def test_two_who_point_at_the_same_moment_do_not_overwrite_each_other(bucket, ma
         store.publish(bucket, made(version))
     if not first:
         store.point(bucket, "v0", "before")
-    read = store._pointer
+    read = pointers.read
 
-    def raced(where):
-        seen = read(where)
-        monkeypatch.setattr(store, "_pointer", read)
+    def raced(where, *words):
+        seen = read(where, *words)
+        monkeypatch.setattr(pointers, "read", read)
         store.point(where, "v1", "the faster one")
         return seen
 
-    monkeypatch.setattr(store, "_pointer", raced)
+    monkeypatch.setattr(pointers, "read", raced)
     with pytest.raises(CorralError, match="at the same moment"):
         store.point(bucket, "v2", "the slower one")
     assert store.pointer(bucket).by == "the faster one"
