@@ -11,12 +11,20 @@ get() {
     curl -fsS --retry 5 --retry-connrefused -m 10 -H "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/$1"
 }
 
+tags=$(get tags/instance)
 role=$(get tags/instance/corral:role)
 environment=$(get tags/instance/corral:environment)
+settings=$(get tags/instance/corral:settings)
+bucket=$(get tags/instance/corral:releases-bucket)
 zone_id=$(get tags/instance/corral:private-zone-id)
 group=$(get tags/instance/aws:autoscaling:groupName)
+volume=
+# Only singletons have one. No answer is not the same as no such tag.
+case $tags in *corral:data-volume*) volume=$(get tags/instance/corral:data-volume) ;; esac
 region=$(get placement/region)
+zone=$(get placement/availability-zone)
 instance=$(get instance-id)
+address=$(get local-ipv4)
 
 # Written beside and moved into place: a reader sees all of it or nothing.
 mkdir -p /etc/corral
@@ -24,9 +32,15 @@ umask 022
 cat >/etc/corral/node.env.new <<EOF
 CORRAL_ROLE=$role
 CORRAL_ENVIRONMENT=$environment
+CORRAL_SETTINGS=$settings
+CORRAL_BUCKET=$bucket
+CORRAL_GROUP=$group
 CORRAL_REGION=$region
+CORRAL_ZONE=$zone
 CORRAL_INSTANCE=$instance
+CORRAL_ADDRESS=$address
 CORRAL_PRIVATE_ZONE_ID=$zone_id
+CORRAL_DATA_VOLUME=$volume
 EOF
 mv /etc/corral/node.env.new /etc/corral/node.env
 

@@ -1,7 +1,6 @@
 """What every host may know about its environment. Tasks see these names as `host.data.<name>`."""
 
 from corral.settings import load
-from corral.ssh import transport_without_delay
 
 # pyinfra takes every name of this file as data, but those with two underscores and those that are imported.
 __settings = load()
@@ -22,10 +21,5 @@ ssh_cidrs = list(__settings.network.direct_ssh_cidrs)
 
 releases_bucket = __settings.releases_bucket
 
-# How pyinfra reaches and becomes root on a host (docs.pyinfra.com: SSH connector, global arguments).
-_sudo = True
+# Whom sshd must let in; push logs in as this user.
 ssh_user = __settings.ssh.user
-if __settings.ssh.private_key:  # else the agent's keys, or those of ~/.ssh/config
-    ssh_key = __settings.ssh.private_key
-ssh_strict_host_key_checking = "accept-new"
-ssh_paramiko_connect_kwargs = {"transport_factory": transport_without_delay}

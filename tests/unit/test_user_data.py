@@ -15,16 +15,25 @@ SCRIPT = ROOT / "files" / "user-data.sh"
 TAGS = {
     "corral:role": "app",
     "corral:environment": "lab",
+    "corral:settings": "lab-branch/feature-x",
+    "corral:releases-bucket": "chat-lab-releases-123456789012",
     "corral:private-zone-id": "Z0123456789",
     "aws:autoscaling:groupName": "chat-lab-app",
 }
 NODE = """\
 CORRAL_ROLE=app
 CORRAL_ENVIRONMENT=lab
+CORRAL_SETTINGS=lab-branch/feature-x
+CORRAL_BUCKET=chat-lab-releases-123456789012
+CORRAL_GROUP=chat-lab-app
 CORRAL_REGION=eu-west-1
+CORRAL_ZONE=eu-west-1b
 CORRAL_INSTANCE=i-0fedcba9876543210
+CORRAL_ADDRESS=10.42.32.4
 CORRAL_PRIVATE_ZONE_ID=Z0123456789
+CORRAL_DATA_VOLUME=
 """
+VOLUME = "vol-0123456789abcdef0"
 NOTHING_WAITS = (
     "<Code>ValidationError</Code><Message>No active Lifecycle Action found with instance ID i-0</Message>"
 )
@@ -33,8 +42,13 @@ NOTHING_WAITS = (
 @pytest.fixture
 def metadata():
     server = FakeAws()
-    server.tree = {"instance-id": "i-0fedcba9876543210"}
-    server.tree |= {f"tags/instance/{name}": value for name, value in TAGS.items()}
+    server.tree = {
+        "instance-id": "i-0fedcba9876543210",
+        "local-ipv4": "10.42.32.4",
+        "placement/availability-zone": "eu-west-1b",
+        "tags/instance": "\n".join(TAGS),
+        **{f"tags/instance/{name}": value for name, value in TAGS.items()},
+    }
     yield server
     server.shutdown()
 
@@ -76,15 +90,15 @@ def boot(metadata, autoscaling, tmp_path):
             env={"PATH": f"{bin}:{os.environ['PATH']}"},
             timeout=60,
         )
-        assert (tmp_path / "etc" / "node.env").read_text() == NODE
         return done, (tmp_path / "pauses").read_text().split()
 
     return boot
 
 
-def test_a_host_writes_down_who_it_is_and_tells_its_group(boot, autoscaling):
+def test_a_host_writes_down_who_it_is_and_tells_its_group(boot, autoscaling, tmp_path):
     done, pauses = boot()
     assert (done.returncode, done.stderr, pauses) == (0, "", [])
+    assert (tmp_path / "etc/node.env").read_text() == NODE
     assert done.stdout.splitlines()[-1] == "corral: chat-lab-app knows that i-0fedcba9876543210 is ready"
     assert autoscaling.forms == [
         {
@@ -96,6 +110,24 @@ def test_a_host_writes_down_who_it_is_and_tells_its_group(boot, autoscaling):
             "AutoScalingGroupName": "chat-lab-app",
         }
     ]
+
+
+def test_a_host_that_has_a_volume_writes_that_down_too(boot, metadata, tmp_path):
+    metadata.tree |= {"tags/instance": "corral:data-volume\ncorral:role"}
+    metadata.tree |= {"tags/instance/corral:data-volume": VOLUME}
+    assert boot()[0].returncode == 0
+    assert (tmp_path / "etc/node.env").read_text() == NODE.rstrip("\n") + f"{VOLUME}\n"
+
+
+@pytest.mark.parametrize("name", ["tags/instance", "tags/instance/corral:data-volume", "local-ipv4"])
+def test_a_host_that_can_not_learn_who_it_is_says_so_and_writes_nothing(boot, metadata, tmp_path, name):
+    metadata.tree |= {"tags/instance": "corral:data-volume\ncorral:role"}
+    metadata.tree |= {"tags/instance/corral:data-volume": VOLUME}
+    del metadata.tree[name]
+    done, _ = boot()
+    assert done.returncode != 0
+    assert "404" in done.stderr
+    assert not (tmp_path / "etc/node.env").exists()
 
 
 def test_nothing_secret_is_on_a_command_line(boot, tmp_path):
