@@ -80,7 +80,7 @@ def test_no_lock_file_names_where_packages_come_from(path):
 
 
 def test_every_python_package_is_pinned_with_a_hash():
-    for lock in ("run.txt", "dev.txt"):
+    for lock in ("run.txt", "node.txt", "dev.txt"):
         text = (ROOT / "requirements" / lock).read_text().replace("\\\n", " ")
         requirements = [line for line in text.splitlines() if line and line[0].isalnum()]
         assert len(requirements) > 10
