@@ -1,9 +1,9 @@
 """base: what every host has: time, locale, security upgrades, a bounded journal, corral's folders."""
 
 from pyinfra import host
-from pyinfra.operations import server
 
 from tasks.lib.files import Directory, File, Link, config_files
+from tasks.lib.locales import locale
 from tasks.lib.services import Unit, service
 
 PACKAGES = ["ca-certificates", "chrony", "curl", "locales", "tzdata", "unattended-upgrades"]
@@ -15,7 +15,7 @@ BUILT_IN_LOCALES = {"C", "C.UTF-8", "POSIX"}
 def install():
     """Generate the environment's locale, if it isn't there from the start."""
     if host.data.locale not in BUILT_IN_LOCALES:
-        server.locale(name=f"Generate the locale {host.data.locale}", locale=host.data.locale)
+        locale(name=f"Generate the locale {host.data.locale}", wanted=host.data.locale)
 
 
 def configure():

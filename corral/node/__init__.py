@@ -1,1 +1,4 @@
-"""What runs on a node itself, and ships in its bundle: nothing here asks AWS through boto3."""
+"""A node converges itself: what runs on a host when it boots, and when a tick found something to do.
+
+Only the standard library and what the bundle brings; it asks AWS by files/host/aws, with the host's own role.
+"""

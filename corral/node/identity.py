@@ -1,11 +1,16 @@
 """Who this node is, as its boot learnt it from its metadata and wrote it down (files/user-data.sh)."""
 
+import json
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from corral.errors import CorralError
+from corral.settings import ROOT
 
 NODE = Path("/etc/corral/node.env")
+# Gone at no reboot: what the last converge asked, found and reported.
+STATE = Path("/var/lib/corral/node")
 SEE = "docs/boot.md"
 # Only singletons have a volume of data.
 MAY_BE_EMPTY = {"CORRAL_DATA_VOLUME"}
@@ -53,3 +58,13 @@ def this_node(file: Path = NODE) -> Node:
             SEE,
         )
     return Node(**{field: said[name] for field, name in names.items()})
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit that the bundle at `root` was built of."""
+    return str(json.loads((root / "bundle.json").read_text(encoding="utf-8"))["commit"])
+
+
+def bundle_digest(root: Path = ROOT) -> str:
+    """The SHA-256 that names the folder of the bundle at `root`."""
+    return Path(os.path.realpath(root)).name

@@ -14,6 +14,7 @@ from corral.settings.sections import (
     App,
     Aws,
     Balancer,
+    Converge,
     Db,
     Elk,
     Image,
@@ -60,6 +61,7 @@ class Settings(Section):
     image: Image = Image()
     ssh: Ssh = Ssh()
     lifecycle: Lifecycle = Lifecycle()
+    converge: Converge = Converge()
     app: App
     db: Db
     elk: Elk

@@ -101,6 +101,13 @@ class Lifecycle(Section):
     terminate_seconds: Annotated[int, Field(ge=30, le=7200)] = 120
 
 
+class Converge(Section):
+    """How often a host looks whether it is in its declared state."""
+
+    minutes: Annotated[int, Field(ge=1, le=1440)] = 10
+    jitter_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
+
+
 class Server(Section):
     """What every role's servers have."""
 

@@ -21,5 +21,8 @@ ssh_cidrs = list(__settings.network.direct_ssh_cidrs)
 
 releases_bucket = __settings.releases_bucket
 
+converge_minutes = __settings.converge.minutes
+converge_jitter_seconds = __settings.converge.jitter_seconds
+
 # Whom sshd must let in; push logs in as this user.
 ssh_user = __settings.ssh.user

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pyinfra import host
 from pyinfra.api import FactBase, StringCommand, operation
 
-from tasks.lib.shell import run_script
+from tasks.lib.shell import command_line, run_script
 
 
 class InstalledPackages(FactBase):
@@ -16,11 +16,9 @@ class InstalledPackages(FactBase):
         """None is."""
         return set()
 
-    def command(self, packages: tuple[str, ...]) -> StringCommand:
-        """dpkg-query ends with 1 for a name that it never heard of, after it listed the others."""
-        return StringCommand(
-            "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' --", *packages, "2>/dev/null || test $? = 1"
-        )
+    def command(self, packages: tuple[str, ...]) -> str:
+        """One command for all of them."""
+        return command_line("packages_state.sh", *packages)
 
     def process(self, output: list[str]) -> set[str]:
         """Lines such as "installed nginx-light"."""

@@ -15,6 +15,7 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api import StringCommand, operation
 
+from tasks.lib import notes
 from tasks.lib.services_state import State, UnitStates
 from tasks.lib.shell import RUN_DIRECTORY, repeated, run_script
 
@@ -88,9 +89,19 @@ def _will_be_due(unit: str) -> bool:
     return bool(marks & {f"restart/{unit}", f"reload/{unit}"})
 
 
+def _note(unit: Unit) -> None:
+    """A node that converges itself looks after its units at the end once more."""
+    if unit.running:
+        notes.unit(unit_name(unit.name))
+        if unit.health:
+            notes.health(f"{unit.name} is healthy", unit.health)
+
+
 @operation()
 def _service(units: Sequence[Unit]) -> Iterator[StringCommand]:
     """Change what differs, if anything does."""
+    for unit in units:
+        _note(unit)
     asked = tuple((unit_name(unit.name), unit.intact or "") for unit in units)
     now = host.get_fact(UnitStates, units=asked)
     different = [

@@ -8,6 +8,8 @@ from pathlib import Path
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationValueError
 
+from tasks.lib import notes
+
 SCRIPTS = Path(__file__).parent / "scripts"
 
 # Locks, markers and staged files live here: gone at a reboot, as is all that they stand for.
@@ -23,9 +25,12 @@ def command_line(script: str, *arguments: str) -> str:
     """The shell text that runs `scripts/<script>` with `arguments` as its $1, $2 and so on.
 
     The script is part of the command, so nothing needs to be on the host before, and no shell more than
-    pyinfra's starts.
+    pyinfra's starts. Scripts named `…_state.sh` ask and change nothing.
     """
-    return f"set -- {shlex.join(arguments)}\n{_text(script)}"
+    text = f"set -- {shlex.join(arguments)}\n{_text(script)}"
+    if script.endswith("_state.sh"):
+        notes.question(text)
+    return text
 
 
 def run_script(script: str, *arguments: str, stdin: str = "") -> StringCommand:

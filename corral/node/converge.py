@@ -1,0 +1,121 @@
+"""One converge of this node, from its start to its report."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from corral import settings as environments
+from corral.node import health, identity, report
+from corral.node.identity import STATE, Node
+from corral.node.run import pyinfra
+from corral.settings import ROOT
+
+AWS = report.AWS
+HOST_KEYS = Path("/etc/ssh")
+CURRENT = Path("/srv/app/current")
+# Of the time that a new node has, what is kept for saying that it failed.
+RESERVE_SECONDS = 60
+PAUSE_SECONDS = 15
+
+
+def converge(node: Node, why: str) -> report.Report:
+    """Bring this host to its declared state, see whether it works, and report how it went."""
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = report.last()
+    with tempfile.TemporaryDirectory(dir=STATE) as directory:
+        notes, started = Path(directory), time.time()
+        outcome = pyinfra(notes)
+        ill = [] if outcome.failed else health.failing(notes)
+        facts = report.Facts(
+            why=why,
+            started=started,
+            ended=time.time(),
+            outcome=outcome,
+            ill=ill,
+            units=health.unit_states(notes),
+            bundle=identity.bundle_digest(),
+            commit=identity.commit(),
+            release=_release(),
+            load=os.getloadavg(),
+            host_keys=_host_keys(),
+        )
+        made = report.compose(node, facts, before)
+        _remember(node, notes if made["result"] == "healthy" else None)
+    report.keep(made)
+    tell(made)
+    if problem := report.send(node):
+        print(f"corral: the report is kept and will be sent later: {problem}", file=sys.stderr)
+    return made
+
+
+def boot(node: Node) -> bool:
+    """Converge a new node until it is healthy, and tell its group that it may serve; or that it can't.
+
+    What it needs may come to be a little later than the node itself (its database, its release), so one that
+    fails is tried again as long as the group waits.
+    """
+    seconds = environments.load(node.settings).lifecycle.launch_seconds - RESERVE_SECONDS
+    deadline = time.monotonic() + seconds
+    while converge(node, "boot")["result"] != "healthy":
+        if time.monotonic() + PAUSE_SECONDS > deadline:
+            complete(node, "ABANDON")
+            return False
+        time.sleep(PAUSE_SECONDS)
+    return complete(node, "CONTINUE")
+
+
+def complete(node: Node, result: str) -> bool:
+    """Answer the group's launch hook; whether that worked."""
+    run = subprocess.run(
+        [AWS, "autoscaling-complete", node.group, "launch", node.instance, result],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(run.stderr or f"corral: told the group {node.group}: {result}", file=sys.stderr)
+    return run.returncode == 0
+
+
+def tell(made: report.Report) -> None:
+    """Say in one line how the converge went, and what is wrong in a few more."""
+    changed = f"{len(made['changed'])} changed" + (", of it drift" if made["drift"] else "")
+    how = f"{made['result']} in {made['seconds']} s, {changed}"
+    print(f"corral: converge ({made['why']}): {how}", file=sys.stderr)
+    if made["failed"]:
+        print(f"corral: failed: {made['failed']['operation']}", file=sys.stderr)
+    for check in made["ill"]:
+        print(f"corral: {check['check']}: no: {check['said']}", file=sys.stderr)
+
+
+def _remember(node: Node, notes: Path | None) -> None:
+    """Keep the questions of a healthy converge with the answers that they give now; of any other, nothing.
+
+    As long as the answers stay the same, a tick has nothing to do (files/node/tick, which asks likewise).
+    """
+    questions, fingerprint = STATE / "questions", STATE / "fingerprint"
+    fingerprint.unlink(missing_ok=True)
+    if notes is None or not (notes / "questions").exists():
+        return
+    shutil.copyfile(notes / "questions", questions)
+    run = subprocess.run(
+        ["sh", ROOT / "files" / "node" / "fingerprint"], capture_output=True, text=True, check=False
+    )
+    if run.returncode == 0:
+        fingerprint.write_text(run.stdout)
+
+
+def _release() -> str | None:
+    """The release that serves, as its folder is named."""
+    try:
+        return CURRENT.readlink().name
+    except OSError:
+        return None
+
+
+def _host_keys() -> list[str]:
+    """The public keys by which SSH knows this host, without comments."""
+    return sorted(" ".join(path.read_text().split()[:2]) for path in HOST_KEYS.glob("ssh_host_*_key.pub"))

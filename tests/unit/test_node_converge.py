@@ -1,0 +1,158 @@
+"""A node's own converge: what pyinfra's words come to, and what is reported."""
+
+import json
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from corral.node import health, report, run
+from corral.node.identity import Node
+from corral.settings import ROOT
+
+NODE = Node(
+    instance="i-0123456789abcdef0",
+    role="app",
+    environment="lab",
+    settings="lab",
+    zone="eu-west-1a",
+    address="10.42.16.4",
+    group="chat-lab-app",
+    bucket="chat-lab-releases-123456789012",
+    private_zone_id="Z0123456789",
+    data_volume="",
+)
+FACTS = report.Facts(
+    why="tick",
+    started=1_790_000_000.0,
+    ended=1_790_000_002.34,
+    outcome=run.Outcome(),
+    ill=(),
+    units={"nginx.service": "active"},
+    bundle="b" * 64,
+    commit="0f0e",
+    release="20261125-abc",
+    load=(0.1, 0.2, 0.3),
+    host_keys=("ssh-ed25519 AAAA",),
+)
+
+
+@pytest.fixture
+def deploy(tmp_path):
+    """Runs the real pyinfra on this machine, with operations that only echo."""
+
+    def go(*operations):
+        (tmp_path / "inventory").mkdir(exist_ok=True)
+        (tmp_path / "inventory/node.py").write_text('app = ["@local"]\n')
+        lines = ["from pyinfra.operations import server"]
+        lines += [f"server.shell(name={name!r}, commands=[{command!r}])" for name, command in operations]
+        (tmp_path / "deploy.py").write_text("\n".join(lines))
+        return run.pyinfra(tmp_path, root=tmp_path)
+
+    return go
+
+
+def test_a_run_tells_what_changed(deploy):
+    assert deploy(("First", "echo"), ("Second", "echo")) == run.Outcome(("First", "Second"))
+
+
+def test_a_run_that_fails_tells_where_and_what_it_said(deploy):
+    outcome = deploy(("First", "echo"), ("Second", "echo the disk is full >&2; exit 3"), ("Third", "echo"))
+    assert (outcome.changed, outcome.failed) == (("First",), "Second")
+    assert "    [@local] the disk is full" in outcome.output
+
+
+def test_a_deploy_that_can_not_be_read_is_a_failure(deploy, tmp_path):
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/node.py").write_text("app = []\n")
+    (tmp_path / "deploy.py").write_text("")
+    outcome = run.pyinfra(tmp_path, root=tmp_path)
+    assert outcome.failed == "Read inventory and deploy.py"
+
+
+def test_the_whole_report():
+    assert report.compose(NODE, FACTS, None) == {
+        "schema": 1,
+        "instance": "i-0123456789abcdef0",
+        "role": "app",
+        "environment": "lab",
+        "zone": "eu-west-1a",
+        "address": "10.42.16.4",
+        "why": "tick",
+        "started": "2026-09-21T14:13:20+00:00",
+        "seconds": 2.3,
+        "result": "healthy",
+        "bundle": "b" * 64,
+        "release": "20261125-abc",
+        "commit": "0f0e",
+        "changed": [],
+        "drift": [],
+        "failed": None,
+        "ill": [],
+        "units": {"nginx.service": "active"},
+        "load": [0.1, 0.2, 0.3],
+        "host_keys": ["ssh-ed25519 AAAA"],
+        "history": [],
+    }
+
+
+def changed(*names):
+    return replace(FACTS, outcome=run.Outcome(names))
+
+
+def test_what_changes_although_nothing_new_was_asked_for_is_drift():
+    before = report.compose(NODE, FACTS, None)
+    assert report.compose(NODE, changed("Configure nginx"), before)["drift"] == ["Configure nginx"]
+
+
+@pytest.mark.parametrize("other", [{"bundle": "c" * 64}, {"release": "older"}, {"result": "failed"}, None])
+def test_what_changes_with_something_new_is_no_drift(other):
+    before = other and report.compose(NODE, FACTS, None) | other
+    made = report.compose(NODE, changed("Configure nginx"), before)
+    assert (made["changed"], made["drift"]) == (["Configure nginx"], [])
+
+
+def test_a_failure_is_reported_with_its_words():
+    facts = replace(FACTS, outcome=run.Outcome((), "Run nginx", ("it did not start",)), ill=())
+    made = report.compose(NODE, facts, None)
+    assert made["result"] == "failed"
+    assert made["failed"] == {"operation": "Run nginx", "output": ["it did not start"]}
+
+
+def test_a_check_that_fails_makes_the_host_ill():
+    made = report.compose(NODE, replace(FACTS, ill=[{"check": "nginx", "said": "no"}]), None)
+    assert made["result"] == "ill"
+
+
+def test_the_history_is_short_and_newest_first():
+    made = None
+    for number in range(40):
+        made = report.compose(NODE, replace(FACTS, started=FACTS.started + number), made)
+    assert len(made["history"]) == report.HISTORY
+    assert made["history"][0]["started"] == "2026-09-21T14:13:58+00:00"
+    assert set(made["history"][0]) == {"started", "seconds", "result", "why", "changed", "drift"}
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"schema": 0}'])
+def test_a_report_that_can_not_be_read_is_none(tmp_path, content):
+    (tmp_path / "report.json").write_text(content)
+    assert report.last(tmp_path / "report.json") is None
+
+
+def test_checks_are_run_as_they_were_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "SECONDS", 0.3)
+    checks = [("is well", "true"), ("is not", "echo because >&2; false"), ("hangs", "sleep 5")]
+    lines = [json.dumps({"name": name, "command": command}) for name, command in checks]
+    (tmp_path / "health").write_text("\n".join(lines))
+    assert health.failing(tmp_path) == [
+        {"check": "is not", "said": "because"},
+        {"check": "hangs", "said": "no end after 0.3 s"},
+    ]
+
+
+def test_the_scripts_of_a_node_are_sound_shell():
+    scripts = sorted((ROOT / "files/node").iterdir())
+    names = {script.name for script in scripts}
+    assert names == {"converge", "fingerprint", "send-report", "tick"}
+    subprocess.run(["shellcheck", "--shell=sh", "--exclude=SC1091", *scripts], check=True)
+    assert all(script.stat().st_mode & 0o111 for script in scripts)
