@@ -18,6 +18,7 @@ from lab.cloud import (
     revision,
     route53,
     s3,
+    tags,
     target_health,
     volumes,
 )
@@ -31,6 +32,7 @@ EXTENSIONS = (
     instances,
     route53,
     s3,
+    tags,
     target_health,
     volumes,
 )

@@ -29,11 +29,12 @@ def _describe(
     # What the balancer still knows and nobody registers any more is on its way out.
     draining = [name for name in seen if name not in group.targets]
     asked = [target["Id"] for target in targets] or [*group.targets, *draining]
+    # Asked for one by one, moto would look through all of them for each.
+    stopped = {each.id for each in self.ec2_backend.all_instances() if each.state == "stopped"}
     found = []
     for name in dict.fromkeys(asked):
         registered = group.targets.get(name)
-        instance = self.ec2_backend.get_instance_by_id(name)
-        if registered and instance is not None and instance.state == "stopped":
+        if registered and name in stopped:
             about = STOPPED
         elif name in draining:
             about = DRAINING
