@@ -18,6 +18,8 @@ from corral.errors import CorralError
 from corral.settings import Settings
 
 SEE = "docs/stack.md"
+# Requests that one client has under way at most; boto3's own 10 are few for reading a report of each host.
+CONNECTIONS = 32
 CREDENTIALS = "Give them in one of boto3's standard ways: AWS_PROFILE, `aws sso login`, or an instance role."
 
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
@@ -51,6 +53,7 @@ def client(settings: Settings, service: str) -> Any:
     config = Config(
         retries={"mode": "adaptive", "max_attempts": 6},
         connect_timeout=5,
+        max_pool_connections=CONNECTIONS,
         # An endpoint of one's own has no DNS name per bucket.
         s3={"addressing_style": "path"} if settings.aws.endpoint_url else {},
     )

@@ -1,6 +1,6 @@
 """The fleet: which hosts of an environment are in service. Two API calls, and pure selection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ GROUPS_A_PAGE = 100
 INSTANCES_A_PAGE = 1000
 
 Groups = list[dict[str, Any]]
-Instances = list[dict[str, Any]]
+Instances = Iterator[dict[str, Any]]
 
 
 @dataclass(frozen=True, order=True)
@@ -33,20 +33,13 @@ class Host:
 def hosts(settings: Settings) -> list[Host]:
     """All hosts of the environment that are in service, sorted by role and address. Raises CorralError."""
     with explained(settings):
-        groups = _groups(settings)
-        members = in_service(groups)
+        found_groups = groups(settings)
+        members = in_service(found_groups)
         # Without members there is nothing to ask EC2 about.
-        found = select(members, _instances(settings)) if members else []
-    if not groups:
-        raise CorralError(
-            f"Environment {settings.environment} has no auto-scaling groups in {settings.region},"
-            f" account {settings.account}: its stack {settings.stack_name} does not exist.",
-            f"Create it: corral stack apply -e {settings.reference}",
-            SEE,
-        )
+        found = select(members, instances(settings)) if members else []
     if not found:
         raise CorralError(
-            f"Environment {settings.environment} has no host in service: {describe(groups)}.",
+            f"Environment {settings.environment} has no host in service: {describe(found_groups)}.",
             "Wait until its instances are in service, or raise the groups' desired capacity.",
             SEE,
         )
@@ -60,15 +53,15 @@ def in_service(groups: Groups) -> dict[str, tuple[str, str]]:
     Detaching…) is no host to converge: see "Amazon EC2 Auto Scaling instance lifecycle".
     """
     return {
-        member["InstanceId"]: (_tags(group)["corral:role"], group["AutoScalingGroupName"])
+        member["InstanceId"]: (tags(group)["corral:role"], group["AutoScalingGroupName"])
         for group in groups
         for member in group["Instances"]
         if member["LifecycleState"] == "InService" and member["HealthStatus"].lower() == "healthy"
     }
 
 
-def select(members: dict[str, tuple[str, str]], instances: Instances) -> list[Host]:
-    """The members among `instances` (of DescribeInstances) that run and have an address, sorted."""
+def select(members: dict[str, tuple[str, str]], described: Iterable[dict[str, Any]]) -> list[Host]:
+    """The members among `described` (of DescribeInstances) that run and have an address, sorted."""
     return sorted(
         Host(
             role=members[instance["InstanceId"]][0],
@@ -76,10 +69,10 @@ def select(members: dict[str, tuple[str, str]], instances: Instances) -> list[Ho
             instance_id=instance["InstanceId"],
             zone=instance["Placement"]["AvailabilityZone"],
             group=members[instance["InstanceId"]][1],
-            private_zone_id=_tags(instance).get("corral:private-zone-id", ""),
-            data_volume=_tags(instance).get("corral:data-volume", ""),
+            private_zone_id=tags(instance).get("corral:private-zone-id", ""),
+            data_volume=tags(instance).get("corral:data-volume", ""),
         )
-        for instance in instances
+        for instance in described
         # EC2 and Auto Scaling are each right in time of their own: one may not know yet what the other does.
         if instance["InstanceId"] in members
         and instance["State"]["Name"] == "running"
@@ -113,29 +106,40 @@ def by_role(found: Iterable[Host]) -> dict[str, list[Host]]:
     return roles
 
 
-def _groups(settings: Settings) -> Groups:
+def groups(settings: Settings) -> Groups:
+    """The environment's auto-scaling groups with their members. Raises CorralError when there are none."""
     pages = client(settings, "autoscaling").get_paginator("describe_auto_scaling_groups")
     of_environment = [
         {"Name": "tag:corral:project", "Values": [settings.project]},
         {"Name": "tag:corral:environment", "Values": [settings.environment]},
         {"Name": "tag-key", "Values": ["corral:role"]},
     ]
-    found = pages.paginate(Filters=of_environment, PaginationConfig={"PageSize": GROUPS_A_PAGE})
-    return [group for page in found for group in page["AutoScalingGroups"]]
+    answers = pages.paginate(Filters=of_environment, PaginationConfig={"PageSize": GROUPS_A_PAGE})
+    found = [group for page in answers for group in page["AutoScalingGroups"]]
+    if not found:
+        raise CorralError(
+            f"Environment {settings.environment} has no auto-scaling groups in {settings.region},"
+            f" account {settings.account}: its stack {settings.stack_name} does not exist.",
+            f"Create it: corral stack apply -e {settings.reference}",
+            SEE,
+        )
+    return found
 
 
-def _instances(settings: Settings) -> Instances:
+def instances(settings: Settings, states: Iterable[str] = ("running",)) -> Instances:
+    """The environment's instances that are in one of EC2's `states`, page by page."""
     # By tag, not by id: InstanceIds and MaxResults exclude each other, and many come by pages only.
     pages = client(settings, "ec2").get_paginator("describe_instances")
     of_environment = [
         {"Name": "tag:corral:project", "Values": [settings.project]},
         {"Name": "tag:corral:environment", "Values": [settings.environment]},
-        {"Name": "instance-state-name", "Values": ["running"]},
+        {"Name": "instance-state-name", "Values": list(states)},
     ]
-    found = pages.paginate(Filters=of_environment, PaginationConfig={"PageSize": INSTANCES_A_PAGE})
-    reservations = [reservation for page in found for reservation in page["Reservations"]]
-    return [instance for reservation in reservations for instance in reservation["Instances"]]
+    for page in pages.paginate(Filters=of_environment, PaginationConfig={"PageSize": INSTANCES_A_PAGE}):
+        for reservation in page["Reservations"]:
+            yield from reservation["Instances"]
 
 
-def _tags(thing: dict[str, Any]) -> dict[str, str]:
+def tags(thing: dict[str, Any]) -> dict[str, str]:
+    """A thing's tags by their keys."""
     return {tag["Key"]: tag["Value"] for tag in thing.get("Tags", [])}

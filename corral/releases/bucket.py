@@ -27,8 +27,8 @@ class Bucket:
     name: str
     environment: str
 
-    def read(self, key: str) -> tuple[bytes, str] | None:
-        """Content and ETag of an object; None when there is none."""
+    def read(self, key: str, most: int | None = None) -> tuple[bytes, str] | None:
+        """Content (its first `most` bytes, if given) and ETag of an object; None when there is none."""
         with self._there():
             try:
                 answer = self.s3.get_object(Bucket=self.name, Key=key)
@@ -36,7 +36,7 @@ class Bucket:
                 if _code(error) in MISSING:
                     return None
                 raise
-        return answer["Body"].read(), answer["ETag"]
+        return answer["Body"].read(most), answer["ETag"]
 
     def sha256(self, key: str) -> str | None:
         """The hex SHA-256 that S3 checked when it took the object in; None without one, or without object."""
