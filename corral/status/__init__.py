@@ -1,0 +1,1 @@
+"""Whether an environment is healthy: what is seen of it, what that means, and how it is shown."""

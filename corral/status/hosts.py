@@ -1,0 +1,119 @@
+"""What there is to say about one host: its group, its report, its versions, the load balancer. Pure."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from corral.members import Member, Target, target_group
+from corral.reports import Received, Report
+from corral.settings import Settings
+from corral.status.look import Seen, Wanted
+from corral.status.sentences import Finding, note, problem
+from corral.status.words import ago, clip, short
+
+# A host with nothing to do sends its report again this often, as a sign of life (files/node/tick).
+SIGN_OF_LIFE = timedelta(hours=1)
+# What a converge may take beside the time until a host looks.
+CONVERGE = timedelta(minutes=10)
+# Of systemd's states of a unit, those of one that does its work, or is about to (systemd(1), "Units").
+WORKING = {"active", "activating", "reloading", "refreshing"}
+# Of a report's checks and units, so many are said one by one.
+SHOWN = 3
+
+
+def findings(
+    settings: Settings, seen: Seen, member: Member, received: Received | None, targets: Sequence[str]
+) -> Iterator[Finding]:
+    """The findings about `member`. `targets`: ARNs of the target groups that it belongs into."""
+    if member.state.startswith("Pending"):
+        yield _starting(settings, seen, member)
+        if received and received.report and received.report.result != "healthy":
+            yield from _of_converge(seen, received.report)
+        return
+    if member.state != "InService":
+        yield note(f"Takes no part: its group has it as {member.state}.")
+        return
+    if not member.healthy:
+        yield problem("Its group finds it unhealthy, and replaces it.")
+    yield from _of_report(settings, seen, member, received)
+    yield from _of_balancer(seen, member, targets)
+
+
+def _starting(settings: Settings, seen: Seen, member: Member) -> Finding:
+    patience = timedelta(seconds=settings.lifecycle.launch_seconds)
+    if member.launched is None:
+        return note("Is being launched.")
+    age = ago(member.launched, seen.now)
+    if seen.now - member.launched > patience:
+        return problem(
+            f"Has been starting for {age}, though it has {patience.seconds // 60} min to get ready."
+        )
+    return note(f"Is starting, for {age} now.")
+
+
+def _of_report(
+    settings: Settings, seen: Seen, member: Member, received: Received | None
+) -> Iterator[Finding]:
+    if received is None:
+        since = f", {ago(member.launched, seen.now)} after its launch" if member.launched else ""
+        yield problem(f"Has not reported yet{since}.")
+        return
+    look = timedelta(minutes=settings.converge.minutes, seconds=settings.converge.jitter_seconds)
+    if seen.now - received.at > SIGN_OF_LIFE + 2 * look:
+        yield problem(f"Was last heard of {ago(received.at, seen.now)} ago, though it reports every hour.")
+    if received.report is None:
+        yield problem(f"Can't be judged: {received.fault}")
+        return
+    if received.report.role != member.role:
+        yield problem(f"Takes itself for a {received.report.role} server, in the group of {member.role}.")
+    yield from _of_converge(seen, received.report)
+    patience = 2 * look + CONVERGE
+    if member.role == "app":
+        yield from _of_version("release", received.report.release or "none", seen.release, seen, patience)
+    yield from _of_version("bundle", received.report.bundle, seen.bundle, seen, patience)
+
+
+def _of_converge(seen: Seen, report: Report) -> Iterator[Finding]:
+    when = f"{ago(report.started, seen.now)} ago"
+    if report.result == "failed":
+        yield problem(f"Its converge failed {when} at {reason(report)}")
+    elif report.result == "ill":
+        yield problem(f"Does not do its work since its converge {when}: {reason(report)}")
+    idle = sorted(unit for unit, state in report.units.items() if state not in WORKING)
+    if idle:
+        shown = ", ".join(f"{unit} ({report.units[unit]})" for unit in idle[:SHOWN])
+        yield problem(clip(f"Units that do not run: {shown}{', …' if idle[SHOWN:] else ''}."))
+    if report.drift:
+        shown = ", ".join(report.drift[:SHOWN]) + (", …" if report.drift[SHOWN:] else "")
+        yield note(clip(f"Had drifted; its converge {when} repaired: {shown}."))
+
+
+def reason(report: Report) -> str:
+    """Why its result is not "healthy": the operation that failed with its last words, or the checks."""
+    if report.failed:
+        last = next((line.strip() for line in reversed(report.failed.output) if line.strip()), "")
+        return clip(f"“{report.failed.operation}”: {last or 'it said nothing.'}")
+    shown = "; ".join(f"{each.check}: {each.said}" for each in report.ill[:SHOWN])
+    return clip(shown + ("; …" if report.ill[SHOWN:] else "")) or "it does not say."
+
+
+def _of_version(what: str, has: str, wanted: Wanted, seen: Seen, patience: timedelta) -> Iterator[Finding]:
+    """A host has some time to follow its environment's pointer."""
+    if wanted.fault or has == wanted.version or wanted.since is None:
+        return
+    shown = (has, wanted.version) if what == "release" else (short(has), short(wanted.version))
+    text = f"Runs {what} {shown[0]}; {shown[1]} is named since {ago(wanted.since, seen.now)}."
+    yield problem(text) if seen.now - wanted.since > patience else note(text)
+
+
+def _of_balancer(seen: Seen, member: Member, targets: Sequence[str]) -> Iterator[Finding]:
+    """One sentence for each state and its reason, with the target groups that have it so."""
+    registered = {target.group: target for target in seen.targets.get(member.instance_id, ())}
+    found: dict[tuple[str, str], list[str]] = {}
+    for arn in targets:
+        name = target_group(arn)
+        target = registered.get(name, Target(name, "not registered"))
+        if target.state != "healthy":
+            found.setdefault((target.state, target.why), []).append(name)
+    for (state, why), names in found.items():
+        text = f"The load balancer ({', '.join(names)}) has it as {state}{why and f': {why}'}."
+        yield note(text) if state == "initial" else problem(text)
