@@ -11,7 +11,7 @@ import pytest
 from corral.aws import client
 from corral.errors import CorralError
 from corral.inventory import matches, refuse_misses
-from corral.settings import ROOT, SINGLETONS
+from corral.settings import ROOT, SINGLETONS, load
 from corral.stack import render
 
 PYINFRA = Path(sys.executable).parent / "pyinfra"
@@ -42,6 +42,9 @@ def refused(run):
 def fleet(settings):
     """The groups of environment test, with two app servers and one of each other role in service."""
     ec2, autoscaling = client(settings, "ec2"), client(settings, "autoscaling")
+    # pyinfra reads the file's settings, whose account is another.
+    where = {"LocationConstraint": settings.region}
+    client(settings, "s3").create_bucket(Bucket=load("test").releases_bucket, CreateBucketConfiguration=where)
     vpc = ec2.create_vpc(CidrBlock=settings.network.cidr)["Vpc"]["VpcId"]
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]["SubnetId"]
@@ -91,7 +94,11 @@ def test_the_hosts_in_service_by_role_with_their_data(fleet, aws_api):
         assert data["zone"] in fleet.zones
         assert data["private_zone_id"]
         assert data["data_volume"].startswith("vol-") == (data["role"] != "app")
-        assert data["ssh_known_hosts_file"].endswith(f".corral/known_hosts/{data['instance_id']}")
+        # None has reported its SSH keys.
+        assert data["ssh_known_hosts_file"] == os.devnull
+        assert data["ssh_strict_host_key_checking"] == "yes"
+        trust = data["ssh_paramiko_connect_kwargs"]["transport_factory"]
+        assert trust.startswith("it has not reported its SSH keys yet.")
         assert data["environment"] == "test"
         assert data["vpc_cidr"] == "10.20.0.0/16"
         assert data["_sudo"] is True
