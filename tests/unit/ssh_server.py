@@ -10,10 +10,10 @@ import paramiko
 class SshServer:
     """Accepts `user`'s key, and shows host key `key`. `commands`: what it was told to run."""
 
-    def __init__(self, key: paramiko.PKey, user: paramiko.PKey):
+    def __init__(self, key: paramiko.PKey, user: paramiko.PKey, address: str = "127.0.0.1"):
         self.key, self.user, self.commands = key, user, []
         self.logins = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((address, 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 
