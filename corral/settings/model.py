@@ -20,6 +20,7 @@ from corral.settings.sections import (
     Image,
     Lifecycle,
     Network,
+    Refresh,
     Release,
     Section,
     Singleton,
@@ -62,6 +63,7 @@ class Settings(Section):
     ssh: Ssh = Ssh()
     lifecycle: Lifecycle = Lifecycle()
     converge: Converge = Converge()
+    refresh: Refresh = Refresh()
     app: App
     db: Db
     elk: Elk
