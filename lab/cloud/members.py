@@ -104,7 +104,7 @@ def serve(group: Group, member: InstanceState) -> None:
 def balance(group: Group) -> None:
     """Launch or retire members until there are as many as desired, evenly over the subnets."""
     live = [member for member in group.instance_states if member.lifecycle_state in LIVE]
-    missing = (group.desired_capacity or 0) - len(live)
+    missing = (group.desired_capacity or 0) + _extra(group) - len(live)
     if missing > 0 and _may(group, "Launch"):
         for _ in range(missing):
             new = launch(group, _emptiest(group))
@@ -120,6 +120,12 @@ def balance(group: Group) -> None:
                 break
             retire(group, chosen, "was selected for termination to shrink the group")
     group.autoscaling_backend.update_attached_target_groups(group.name)
+
+
+def _extra(group: Group) -> int:
+    """How many members more than desired an instance refresh wants for now (refresh.py)."""
+    refresh = group.__dict__.get("refresh")
+    return refresh.extra() if refresh else 0
 
 
 def _emptiest(group: Group) -> str | None:

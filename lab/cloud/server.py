@@ -15,6 +15,8 @@ from lab.cloud import (
     images,
     instances,
     members,
+    refresh,
+    refreshes,
     revision,
     route53,
     s3,
@@ -30,6 +32,7 @@ EXTENSIONS = (
     credentials,
     images,
     instances,
+    refreshes,
     route53,
     s3,
     tags,
@@ -57,7 +60,8 @@ def serve(host: str, port: int, pause: float) -> None:
 def _clock(pause: float) -> None:
     while True:
         time.sleep(pause)
-        for part in (members, instances, volumes):
+        # Before members go for good, a refresh sees why.
+        for part in (refresh, members, instances, volumes):
             try:
                 part.tick()
             except Exception:  # One part's fault is no reason to stop the clock.
