@@ -21,7 +21,8 @@ class Buckets:
 def add(template: Template, settings: Settings) -> Buckets:
     """Add the buckets and their policies."""
     # A release is written once and never overwritten: an old version is somebody's mistake, kept for a while.
-    releases = _bucket(template, settings, "Releases", settings.releases_bucket, _expire_old_versions(90))
+    rules = [_expire_old_versions(90), *_expire_reports(30)]
+    releases = _bucket(template, settings, "Releases", settings.releases_bucket, *rules)
     _policy(template, settings, releases, [])
     if not settings.balancer.access_logs:
         return Buckets(releases)
@@ -103,6 +104,17 @@ def _expire_old_versions(days: int) -> s3.LifecycleRule:
         Status="Enabled",
         NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=days),
     )
+
+
+def _expire_reports(days: int) -> list[s3.LifecycleRule]:
+    """A host sends its report every hour: that of one which is silent for so long is of no use to anybody."""
+    here = {"Status": "Enabled", "Prefix": "reports/"}
+    old = s3.NoncurrentVersionExpiration(NoncurrentDays=days)
+    return [
+        s3.LifecycleRule(Id="expire-reports", ExpirationInDays=days, NoncurrentVersionExpiration=old, **here),
+        # All that a bucket with versions still has of it then (S3, "Removing expired object delete markers").
+        s3.LifecycleRule(Id="forget-reports", ExpiredObjectDeleteMarker=True, **here),
+    ]
 
 
 def _policy(

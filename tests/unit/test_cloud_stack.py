@@ -84,7 +84,12 @@ def test_the_bucket_is_as_the_template_says(stacks):
     owner = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
     assert owner == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    assert {rule["ID"] for rule in rules} == {"expire-old-versions", "abort-uploads"}
+    assert {rule["ID"]: (rule["Filter"]["Prefix"], rule.get("Expiration")) for rule in rules} == {
+        "expire-old-versions": ("", None),
+        "expire-reports": ("reports/", {"Days": 30}),
+        "forget-reports": ("reports/", {"ExpiredObjectDeleteMarker": True}),
+        "abort-uploads": ("", None),
+    }
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     assert policy["Statement"][0]["Sid"] == "TlsOnly"
     encryption = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]

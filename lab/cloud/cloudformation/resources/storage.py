@@ -8,7 +8,10 @@ from botocore.exceptions import ClientError
 
 from lab.cloud.cloudformation.resources.base import Cloud, Kind, Properties, Refused, names
 
-RULE = names("AbortIncompleteMultipartUpload ExpirationInDays Id NoncurrentVersionExpiration Prefix Status")
+RULE = names(
+    "AbortIncompleteMultipartUpload ExpirationInDays ExpiredObjectDeleteMarker Id NoncurrentVersionExpiration"
+    " Prefix Status"
+)
 
 
 class Bucket(Kind):
@@ -158,6 +161,8 @@ def _rule(said: Properties) -> dict[str, Any]:
         rule["ID"] = said["Id"]
     if "ExpirationInDays" in said:
         rule["Expiration"] = {"Days": said["ExpirationInDays"]}
+    if "ExpiredObjectDeleteMarker" in said:
+        rule["Expiration"] = {"ExpiredObjectDeleteMarker": said["ExpiredObjectDeleteMarker"]}
     for key in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
         if key in said:
             rule[key] = said[key]
