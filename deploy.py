@@ -6,6 +6,7 @@ from pyinfra.api.exceptions import DeployError
 from tasks import (
     app,
     base,
+    converge,
     data_volume,
     firewall,
     host_scripts,
@@ -16,9 +17,10 @@ from tasks import (
     process_manager,
     sshd,
 )
+from tasks.lib.lock import take_lock
 from tasks.lib.packages import packages
 
-EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle]
+EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge]
 ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],
@@ -51,6 +53,8 @@ def run(stage):
         if task in tasks and hasattr(task, stage):
             getattr(task, stage)()
 
+
+take_lock()
 
 # Stage by stage over all tasks: users exist before files belong to them, files stand before services start.
 run("prepare")

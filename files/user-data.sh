@@ -1,76 +1,98 @@
 #!/bin/sh
-# First boot of every host, whatever its role: learn who we are from the instance's tags, write it down, tell our group.
-# cloud-init runs this once; it asks the metadata service (IMDSv2) and Auto Scaling only, and needs nothing but curl.
+# First boot of every host: learns from its tags who it is, fetches the bundle that its environment names, and converges
+# by it; "user-data.sh fetch" only fetches. Needs curl, tar, Debian's Python, and AWS.
 set -eu
+umask 022
+here=/opt/corral
+node=/etc/corral/node.env
+end=$(($(date +%s) + 120))
 
-metadata=http://169.254.169.254/latest
-token=$(curl -fsS --retry 5 --retry-connrefused -m 10 -X PUT \
-    -H 'X-aws-ec2-metadata-token-ttl-seconds: 900' "$metadata/api/token")
+say() { echo "corral: $*" >&2; }
 
-get() {
-    curl -fsS --retry 5 --retry-connrefused -m 10 -H "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/$1"
+imds() {
+    url=http://169.254.169.254/latest/$1
+    shift
+    answer=$(curl -qfsS --retry 5 --retry-connrefused -m 10 "$@" "$url" 2>&1) && echo "$answer" && return
+    say "$url: $answer"
+    return 1
 }
 
-tags=$(get tags/instance)
-role=$(get tags/instance/corral:role)
-environment=$(get tags/instance/corral:environment)
-settings=$(get tags/instance/corral:settings)
-bucket=$(get tags/instance/corral:releases-bucket)
-zone_id=$(get tags/instance/corral:private-zone-id)
-group=$(get tags/instance/aws:autoscaling:groupName)
-volume=
-# Only singletons have one. No answer is not the same as no such tag.
-case $tags in *corral:data-volume*) volume=$(get tags/instance/corral:data-volume) ;; esac
-region=$(get placement/region)
-zone=$(get placement/availability-zone)
-instance=$(get instance-id)
-address=$(get local-ipv4)
+get() { imds "meta-data/$1" -H "X-aws-ec2-metadata-token: $token"; }
 
-# Written beside and moved into place: a reader sees all of it or nothing.
-mkdir -p /etc/corral
-umask 022
-cat >/etc/corral/node.env.new <<EOF
-CORRAL_ROLE=$role
-CORRAL_ENVIRONMENT=$environment
-CORRAL_SETTINGS=$settings
-CORRAL_BUCKET=$bucket
-CORRAL_GROUP=$group
-CORRAL_REGION=$region
-CORRAL_ZONE=$zone
-CORRAL_INSTANCE=$instance
-CORRAL_ADDRESS=$address
-CORRAL_PRIVATE_ZONE_ID=$zone_id
-CORRAL_DATA_VOLUME=$volume
-EOF
-mv /etc/corral/node.env.new /etc/corral/node.env
+learn() {
+    value=$(get "$2")
+    eval "$1=\$value"
+    echo "CORRAL_$1=$value" >>$node.new
+}
 
-echo "corral: $instance is a host of role $role in environment $environment, region $region"
+token=$(imds api/token -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 3600')
+mkdir -p ${node%/*} $here/bundles
+echo "CORRAL_DATA_VOLUME=" >$node.new
+t=tags/instance
+# No answer is not the same as no such tag.
+tags=$(get $t)
+case $tags in *corral:data-volume*) learn DATA_VOLUME $t/corral:data-volume ;; esac
+learn ROLE $t/corral:role
+learn ENVIRONMENT $t/corral:environment
+learn SETTINGS $t/corral:settings
+learn BUCKET $t/corral:releases-bucket
+learn PRIVATE_ZONE_ID $t/corral:private-zone-id
+learn GROUP $t/aws:autoscaling:groupName
+learn REGION placement/region
+learn ZONE placement/availability-zone
+learn INSTANCE instance-id
+learn ADDRESS local-ipv4
+mv $node.new $node
 
-# Tells our group that we are ready, with the credentials of our role. They go by stdin, so they are on no command line.
-ready() {
-    given=$(get "iam/security-credentials/$(get iam/security-credentials/)")
+# ask SERVICE PATH OPTION…: AWS, with our role's credentials; they go by stdin, so they are on no command line.
+ask() {
+    service=$1 url=https://$1.$REGION.amazonaws.com/$2
+    shift 2
+    given=$(get iam/security-credentials/) && given=$(get "iam/security-credentials/$given") || return
     field() { printf '%s\n' "$given" | sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p"; }
     printf 'user = "%s:%s"\nheader = "X-Amz-Security-Token: %s"\n' \
         "$(field AccessKeyId)" "$(field SecretAccessKey)" "$(field Token)" |
-        curl -q -sS -K - -m 20 -w ' HTTP %{http_code}' --aws-sigv4 "aws:amz:$region:autoscaling" \
-            --data "Action=CompleteLifecycleAction&Version=2011-01-01&LifecycleHookName=launch" \
-            --data "InstanceId=$instance&LifecycleActionResult=CONTINUE" \
-            --data-urlencode "AutoScalingGroupName=$group" "https://autoscaling.$region.amazonaws.com/" 2>&1
+        curl -qfsS -K - --connect-timeout 5 -y 20 -Y 1000 --aws-sigv4 "aws:amz:$REGION:$service" "$@" "$url"
 }
 
-for pause in 5 5 5 10 20 40 60 0; do
-    answer=$(ready | tr -d '\n') || :
-    case $answer in
-    *' HTTP 200')
-        echo "corral: $group knows that $instance is ready"
-        exit
-        ;;
-    *'No active Lifecycle Action found'*)
-        # Its group comes to wait a little later than we are up, or has no such hook.
-        [ "$pause" = 5 ] || exit 0
-        ;;
-    esac
-    sleep "$pause"
+# What was not checked is never unpacked; what is, beside, and then moved into place.
+fetch() {
+    pointer=$(ask s3 "$BUCKET/environments/$ENVIRONMENT/bundle.json") || return
+    digest=$(printf %s "$pointer" | sed -n 's/.*"digest": *"\([0-9a-f]\{64\}\)".*/\1/p')
+    [ "$digest" ] || { echo "the pointer names none" && return 1; }
+    if [ ! -d "$here/bundles/$digest" ]; then
+        ask s3 "$BUCKET/bundles/$digest.tar.gz" -o $here/new.tar.gz || return
+        echo "$digest $here/new.tar.gz" | sha256sum -c --status || { echo "$digest has another SHA-256" && return 1; }
+        rm -rf $here/new && mkdir $here/new && tar -xzf $here/new.tar.gz -C $here/new --no-same-owner || return
+        sync -f $here/new && mv -T $here/new "$here/bundles/$digest" && rm $here/new.tar.gz || return
+    fi
+    ln -sfn "bundles/$digest" $here/next && mv -fT $here/next $here/current
+}
+
+# No bundle could do it.
+abandon() {
+    id=$(ask sts "" -d 'Action=GetCallerIdentity&Version=2011-06-15' |
+        sed -n 's/.*<UserId>\(.*\):\(.*\)<\/UserId>.*/\1%3A\2/p')
+    cat >$here/report <<EOF
+{"schema": 1, "instance": "$INSTANCE", "role": "$ROLE", "environment": "$ENVIRONMENT",
+"zone": "$ZONE", "address": "$ADDRESS", "why": "boot", "started": "$(date -u +%FT%TZ)", "seconds": 0,
+"result": "failed", "failed": {"operation": "Fetch a bundle", "output": ["$why"]}}
+EOF
+    ask s3 "$BUCKET/reports/$ENVIRONMENT/$id.json" -X PUT --data-binary @$here/report || :
+    ask autoscaling "" -d 'Action=CompleteLifecycleAction&Version=2011-01-01' \
+        -d "AutoScalingGroupName=$GROUP&LifecycleHookName=launch&InstanceId=$INSTANCE&LifecycleActionResult=ABANDON" >&2
+}
+
+pause=1
+until why=$(fetch 2>&1); do
+    why=$(printf %s "$why" | tr '\n\\"' "  '")
+    say "no bundle: $why"
+    if [ "$(date +%s)" -ge $end ]; then
+        [ "${1:-}" = fetch ] || abandon
+        exit 1
+    fi
+    sleep $pause
+    [ $pause = 16 ] || pause=$((pause * 2))
 done
-echo "corral: $group could not be told that $instance is ready: $answer" >&2
-exit 1
+say "$INSTANCE, $ROLE of $ENVIRONMENT: $(readlink $here/current)"
+[ "${1:-}" = fetch ] || exec $here/current/files/node/converge boot

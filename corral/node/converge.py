@@ -44,7 +44,7 @@ def converge(node: Node, why: str) -> report.Report:
             host_keys=_host_keys(),
         )
         made = report.compose(node, facts, before)
-        _remember(node, notes if made["result"] == "healthy" else None)
+        _remember(notes if made["result"] == "healthy" else None)
     report.keep(made)
     tell(made)
     if problem := report.send(node):
@@ -91,7 +91,7 @@ def tell(made: report.Report) -> None:
         print(f"corral: {check['check']}: no: {check['said']}", file=sys.stderr)
 
 
-def _remember(node: Node, notes: Path | None) -> None:
+def _remember(notes: Path | None) -> None:
     """Keep the questions of a healthy converge with the answers that they give now; of any other, nothing.
 
     As long as the answers stay the same, a tick has nothing to do (files/node/tick, which asks likewise).

@@ -1,6 +1,7 @@
 """The schema of a report (docs/reports.md) as types; what a node wrote may be anything."""
 
 import unicodedata
+from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
@@ -58,7 +59,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Report:
-    """One node's last converge; docs/reports.md explains each key."""
+    """One node's last converge; docs/reports.md explains each key.
+
+    A node that never had a bundle (files/user-data.sh) gives only those that have no default.
+    """
 
     schema: Literal[1]
     instance: Text
@@ -70,17 +74,17 @@ class Report:
     started: AwareDatetime
     seconds: Seconds
     result: Result
-    bundle: Text
-    commit: Text
-    release: Text | None
-    changed: tuple[Text, ...]
-    drift: tuple[Text, ...]
     failed: Failed | None
-    ill: tuple[Check, ...]
-    units: dict[Text, Text]
-    load: tuple[Load, Load, Load]
-    host_keys: tuple[Text, ...]
-    history: tuple[Past, ...]
+    bundle: Text = ""
+    commit: Text = ""
+    release: Text | None = None
+    changed: tuple[Text, ...] = ()
+    drift: tuple[Text, ...] = ()
+    ill: tuple[Check, ...] = ()
+    units: dict[Text, Text] = field(default_factory=dict)
+    load: tuple[Load, Load, Load] = (0.0, 0.0, 0.0)
+    host_keys: tuple[Text, ...] = ()
+    history: tuple[Past, ...] = ()
 
 
 _adapter = TypeAdapter(Report)

@@ -9,16 +9,16 @@ from tasks.lib.shell import command_line, run_script
 
 
 class Generated(FactBase):
-    """Whether the locale `name` is there."""
+    """Whether the locale `wanted` is there."""
 
     @staticmethod
     def default() -> bool:
         """It is not."""
         return False
 
-    def command(self, name: str) -> str:
+    def command(self, wanted: str) -> str:
         """One command."""
-        return command_line("locale_state.sh", name)
+        return command_line("locale_state.sh", wanted)
 
     def process(self, output: list[str]) -> bool:
         """A line "generated", or none."""
@@ -28,5 +28,5 @@ class Generated(FactBase):
 @operation()
 def locale(wanted: str) -> Iterator[StringCommand]:
     """Let the locale `wanted` be there, such as "de_DE.UTF-8"."""
-    if not host.get_fact(Generated, name=wanted):
+    if not host.get_fact(Generated, wanted=wanted):
         yield run_script("locale_apply.sh", wanted)

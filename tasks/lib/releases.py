@@ -12,10 +12,13 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import FactBase, FileUploadCommand, QuoteString, StringCommand, operation
 
+from tasks.lib import notes
 from tasks.lib.archives import UPLOADS
 from tasks.lib.shell import command_line, run_script
 
 ARCHIVE = "app.tar.zst"
+# Whether the application has what it needs to answer (docs/releases.md).
+READY = "curl -q -sS --fail-with-body --max-time 5 http://127.0.0.1:3000/readyz"
 
 
 class Release(FactBase):
@@ -56,6 +59,7 @@ def _release(
     if directory:
         manifest = json.loads((Path(directory) / "manifest.json").read_text())
         version, sha256 = manifest["version"], manifest["sha256"]
+    notes.health("the application is ready", READY)
     state = host.get_fact(Release, bucket=bucket, environment=environment, version=version, sha256=sha256)
     if problem := state.get("problem"):
         yield StringCommand("echo", QuoteString(problem), ">&2; exit 1")

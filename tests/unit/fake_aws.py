@@ -1,11 +1,11 @@
-"""A small AWS for the host's scripts: metadata and five services on one port; checks every signature."""
+"""A small AWS for the host's scripts: metadata and six services on one port; checks every signature."""
 
 import json
 import re
 import threading
 import xml.etree.ElementTree as ET
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -17,6 +17,7 @@ KEY, SECRET, SESSION = (
     "session//token+with=signs==",
 )
 TOKEN = "metadata-token=="
+USERID = "AROAEXAMPLEEXAMPLE00:i-0fedcba9876543210"
 AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request, ?"
     r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})"
@@ -25,7 +26,7 @@ ROUTE53 = "{https://route53.amazonaws.com/doc/2013-04-01/}"
 
 
 class FakeAws(ThreadingHTTPServer):
-    """Serves `objects` and `parameters`, remembers `records` and `forms`; answers with `failures` first.
+    """Keeps `objects`, serves `parameters`, remembers `records` and `forms`; answers with `failures` first.
 
     `forms`: what EC2 and Auto Scaling were asked for. `states`: what the group wants the instance to become;
     each is told once (None: there is no answer; 401: the token was forgotten), the last again and again.
@@ -61,6 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_PUT(self):
+        if not self.path.startswith("/latest/"):
+            return self.service(self.rfile.read(int(self.headers["Content-Length"])))
         wanted = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
         self.answer(200, TOKEN) if wanted else self.answer(400)
 
@@ -97,6 +100,12 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(*self.server.failures.pop(0))
         service, region = self.signed(body)
         match service:
+            case "sts":
+                userid = f"<UserId>{USERID}</UserId>"
+                self.answer(200, f"<GetCallerIdentityResponse>{userid}</GetCallerIdentityResponse>")
+            case "s3" if self.command == "PUT":
+                self.server.objects[unquote(self.path.lstrip("/"))] = body
+                self.answer(200)
             case "s3":
                 found = self.server.objects.get(self.path.lstrip("/"))
                 missing = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"

@@ -11,7 +11,7 @@ import pytest
 from corral.aws import client
 from corral.errors import CorralError
 from corral.node.identity import Node, this_node
-from corral.settings import ROOT, SINGLETONS
+from corral.settings import ROOT, SINGLETONS, load
 from tests.connection import CONNECTION
 
 ROLES = ("app", *SINGLETONS)
@@ -46,6 +46,10 @@ def data(inventory, **environment):
 @pytest.fixture
 def fleet(settings):
     """A group of one server for each role, launched with the tags that the stack gives its groups."""
+    client(settings, "s3").create_bucket(
+        Bucket=load("test").releases_bucket,  # as both inventories name it
+        CreateBucketConfiguration={"LocationConstraint": settings.region},
+    )
     launch = {
         "ImageId": "ami-12345678",
         "InstanceType": "t3.small",

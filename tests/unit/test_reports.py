@@ -13,7 +13,7 @@ from corral.releases.bucket import Bucket
 from corral.reports import schema, store
 from tests.unit.lab_cloud import cloud  # noqa: F401
 from tests.unit.simulated import environment, report, send
-from tests.unit.test_node import FACTS, NODE
+from tests.unit.test_node_converge import FACTS, NODE
 
 SETTINGS = environment("http://127.0.0.1:9")
 MEMBER = Member("app", "chat-lab-app", NODE.instance, "eu-west-1a", "InService", address="10.42.16.4")

@@ -17,8 +17,17 @@ problem() {
     exit 0
 }
 
+# The environment's pointer; a host's own tick has asked for it already (files/node/tick).
+pointer() {
+    if [ -n "${CORRAL_RELEASE_POINTER:-}" ]; then
+        cat "$CORRAL_RELEASE_POINTER"
+    else
+        "$aws" s3-get "$bucket" "environments/$environment/app/current.json" -
+    fi
+}
+
 if [ -z "$version" ]; then
-    pointer=$("$aws" s3-get "$bucket" "environments/$environment/app/current.json" - 2>&1) ||
+    pointer=$(pointer 2>&1) ||
         problem "$pointer If no release was chosen yet: corral release point VERSION -e $environment"
     wanted=$(printf %s "$pointer" | jq -re '.version, .sha256') ||
         problem "corral: environments/$environment/app/current.json is not a pointer; write it anew: corral release point"
