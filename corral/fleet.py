@@ -40,10 +40,20 @@ def hosts(settings: Settings) -> list[Host]:
     if not found:
         raise CorralError(
             f"Environment {settings.environment} has no host in service: {describe(found_groups)}.",
-            "Wait until its instances are in service, or raise the groups' desired capacity.",
+            _how_to_get_some(settings, found_groups),
             SEE,
         )
     return found
+
+
+def _how_to_get_some(settings: Settings, groups: Groups) -> str:
+    if any(group["DesiredCapacity"] for group in groups):
+        return "Wait until its instances are in service, or raise the groups' desired capacity."
+    return (
+        "A new environment gets servers with its bundle:"
+        f" corral stack apply -e {settings.reference} says how."
+        " In any other, raise the groups' desired capacity."
+    )
 
 
 def in_service(groups: Groups) -> dict[str, tuple[str, str]]:

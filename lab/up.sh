@@ -14,13 +14,19 @@ step "The application, built into a release" "corral release build"
 release=$(corral release build)
 version=$(basename "$release")
 
-step "The stack: what to run, from environments/lab.toml" "corral stack apply -y"
+step "The stack: what to run, from environments/lab.toml; no servers yet" "corral stack apply -y"
 corral stack apply -y
 
 step "The release and its runtimes, into S3" "corral release publish $release"
 corral release publish "$release"
 corral release runtimes publish
 corral release point "$version"
+
+step "The bundle: what hosts configure themselves with" "corral bundle publish --dirty --point"
+corral bundle publish --dirty --point
+
+step "The stack again: with a bundle come the servers" "corral stack apply -y"
+corral stack apply -y
 
 step "The hosts, booting" "corral lab wait"
 corral lab wait

@@ -7,8 +7,8 @@ from typing import Any
 from corral.cloudformation.changes import Difference
 from corral.cloudformation.stacks import Stack
 from corral.settings import Settings
-from corral.stack.groups import CONSENT
 from corral.stack.servers import IMAGE
+from corral.stack.switches import CONSENT, SERVERS
 from corral.stack.template import EXPIRES
 
 
@@ -16,24 +16,33 @@ from corral.stack.template import EXPIRES
 class Wishes:
     """What is asked for beyond the settings.
 
+    `servers`: that there be some; a stack that has servers keeps them, whether that is asked for or not.
     `image`: the SSM parameter of the machine image, where it is not the environment's own. `expires`: the day
     after which the environment may go, as "2026-01-31"; without one the stack keeps what it has.
     """
 
+    servers: bool = False
     replace_servers: bool = False
     image: str | None = None
     expires: str | None = None
 
 
+def has_servers(stack: Stack | None) -> bool:
+    """Whether a stack may have servers. One from before there was a choice has them."""
+    return stack is not None and stack.exists and stack.parameters.get(SERVERS, "yes") == "yes"
+
+
 def parameters(template: Mapping[str, Any], stack: Stack | None, wishes: Wishes) -> list[dict[str, object]]:
-    """A value for every parameter of the template, said outright; the expiry that `stack` has is kept."""
+    """A value for every parameter of the template, said outright; `stack` keeps servers and expiry."""
     values = {name: parameter["Default"] for name, parameter in template.get("Parameters", {}).items()}
     wanted = {
+        SERVERS: "yes" if wishes.servers or has_servers(stack) else "no",
         CONSENT: "yes" if wishes.replace_servers else "no",
         IMAGE: wishes.image or values.get(IMAGE),
         EXPIRES: wishes.expires or values.get(EXPIRES),
     }
-    kept = {EXPIRES} if stack and EXPIRES in stack.parameters and not wishes.expires else set()
+    asked = {SERVERS: wishes.servers, EXPIRES: wishes.expires}
+    kept = {name for name in asked if stack and name in stack.parameters and not asked[name]}
     return [
         {"ParameterKey": name, "UsePreviousValue": True}
         if name in kept

@@ -19,6 +19,10 @@ LOST = {"PreconditionFailed", "ConditionalRequestConflict"}
 MISSING = {"NoSuchKey", "404", "NotFound"}
 
 
+class NoBucket(CorralError):
+    """There is no such bucket: the stack, which makes it, was not applied."""
+
+
 @dataclass(frozen=True)
 class Bucket:
     """The releases bucket of an environment. `s3` is a boto3 client, whose other errors pass through."""
@@ -104,7 +108,7 @@ class Bucket:
         except ClientError as error:
             if _code(error) != "NoSuchBucket":
                 raise
-            raise CorralError(
+            raise NoBucket(
                 f"There is no bucket {self.name}: the stack of {self.environment} makes it.",
                 f"Apply the stack first: corral stack apply -e {self.environment}",
                 SEE,

@@ -1,12 +1,17 @@
-"""The alarms: who answers wrongly, and who does not answer. They notify the settings' topic, if any."""
+"""The alarms: who answers wrongly, and who does not answer. They notify the settings' topic, if any.
+
+They come with the servers: where none are wanted yet, nobody need be told that none answers.
+"""
 
 from troposphere import GetAtt, Template, cloudwatch
 
 from corral.settings import Settings
 from corral.stack.balancer import Front
+from corral.stack.switches import WITH_SERVERS
 from corral.stack.tags import tags
 
 NAMESPACE = "AWS/ApplicationELB"
+APP_GROUP = "AppGroup"
 
 
 def add(template: Template, settings: Settings, front: Front) -> None:
@@ -17,6 +22,9 @@ def add(template: Template, settings: Settings, front: Front) -> None:
     def alarm(title: str, metric: str, statistic: str, dimensions: dict[str, GetAtt], **more: object) -> None:
         alarm = cloudwatch.Alarm(
             f"{title}Alarm",
+            Condition=WITH_SERVERS,
+            # Afterwards: while the first ones boot, none answers either.
+            DependsOn=APP_GROUP,
             AlarmName=f"{settings.stack_name}-{more.pop('name')}",
             Namespace=NAMESPACE,
             MetricName=metric,

@@ -1,31 +1,14 @@
 """The auto-scaling groups: how many servers, where, how they come and go, and when updates replace them."""
 
-from troposphere import Equals, GetAtt, If, Parameter, Ref, Template, autoscaling, ec2, policies
+from troposphere import GetAtt, If, Ref, Template, autoscaling, ec2, policies
 
 from corral.settings import Settings
 from corral.stack.balancer import Front
 from corral.stack.names import Zones
 from corral.stack.network import Network
 from corral.stack.policies import Id
+from corral.stack.switches import AGREED, WITH_SERVERS
 from corral.stack.tags import tags
-
-# The parameter, and the condition of the same meaning, by which somebody agrees to servers being replaced.
-CONSENT = "ReplaceServers"
-AGREED = "ServersMayBeReplaced"
-
-
-def add_consent(template: Template) -> None:
-    """Add the parameter that lets an update replace running servers, which it never does by itself."""
-    template.add_parameter(
-        Parameter(
-            CONSENT,
-            Type="String",
-            AllowedValues=["no", "yes"],
-            Default="no",
-            Description="Whether this update replaces running servers whose launch template it changes",
-        )
-    )
-    template.add_condition(AGREED, Equals(Ref(CONSENT), "yes"))
 
 
 def add_app(
@@ -48,9 +31,7 @@ def add_app(
         {},
         # CloudFormation wants one less than the group's most, so that it may go on at all.
         in_service=min(app.min, app.max - 1),
-        MinSize=str(app.min),
-        MaxSize=str(app.max),
-        DesiredCapacity=str(app.desired),
+        sizes=(app.min, app.max, app.desired),
         VPCZoneIdentifier=[Ref(subnet) for subnet in net.private],
         TargetGroupARNs=[Ref(front.site), Ref(front.redirect)],
         HealthCheckType=app.health_check,
@@ -78,9 +59,7 @@ def add_singleton(
         zones,
         {"corral:data-volume": volume},
         in_service=0,
-        MinSize="1",
-        MaxSize="1",
-        DesiredCapacity="1",
+        sizes=(1, 1, 1),
         VPCZoneIdentifier=[Ref(home)],
         HealthCheckType="EC2",
     )
@@ -96,8 +75,10 @@ def _group(
     own_tags: dict[str, Id],
     *,
     in_service: int,
+    sizes: tuple[int, int, int],
     **options: object,
 ) -> None:
+    least, most, desired = (If(WITH_SERVERS, str(size), "0") for size in sizes)
     template.add_resource(
         autoscaling.AutoScalingGroup(
             f"{role.capitalize()}Group",
@@ -110,6 +91,9 @@ def _group(
             # A server that boots before there is a way to AWS could not configure itself.
             DependsOn=list(net.ways_out),
             UpdatePolicy=_update_policy(in_service),
+            MinSize=least,
+            MaxSize=most,
+            DesiredCapacity=desired,
             **options,
         )
     )

@@ -7,7 +7,7 @@ from troposphere import Base64, FindInMap, GetAtt, Parameter, Ref, Template, ec2
 
 from corral.settings import ROOT, SINGLETONS, Settings
 from corral.settings.sections import Server
-from corral.stack import groups, security
+from corral.stack import groups, security, switches
 from corral.stack.balancer import Front
 from corral.stack.names import Zones
 from corral.stack.network import Network
@@ -47,7 +47,7 @@ def add(template: Template, settings: Settings, parts: Parts) -> None:
     )
     mapping, key, attribute = SCRIPT
     template.add_mapping(mapping, {key: {attribute: USER_DATA.read_text(encoding="utf-8")}})
-    groups.add_consent(template)
+    switches.add(template)
     launch = _launch_template(template, settings, "app", settings.app, image, parts)
     groups.add_app(template, settings, launch, parts.net, parts.zones, parts.front)
     for role in SINGLETONS:

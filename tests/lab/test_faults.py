@@ -65,8 +65,7 @@ kill -9 $up
 ls "$2/images"
 corral lab up
 ls "$2/images"
-corral stack apply -y
-corral lab wait
+lab/up.sh
 corral lab down
 """
 

@@ -13,9 +13,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from corral.cloudformation import templates
 from corral.settings import load
 from corral.stack import render
 from tests.unit.ports import free_port
+from tests.unit.stack_command import lives_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,9 +79,12 @@ def prepared(api: Cloud, name: str = "lab") -> dict[str, Any]:
     return template
 
 
-def sent(template: dict[str, Any]) -> str:
-    """A template as it is sent: within CloudFormation's bounds."""
-    return json.dumps(template, separators=(",", ":"))
+def sent(api: Cloud, template: dict[str, Any]) -> dict[str, str]:
+    """The part of a request that gives a template, within CloudFormation's bounds: a big one goes by S3."""
+    body = json.dumps(template, separators=(",", ":"))
+    if len(body.encode()) <= templates.INLINE_BYTES:
+        return {"TemplateBody": body}
+    return templates.given(lives_in(api, load("lab")), body)
 
 
 def wait_for(look: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -100,13 +105,13 @@ class Stacks:
 
     def create(self, body, name, **more):
         """Create a stack and wait; what came of it."""
-        words = {"TemplateBody": sent(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+        words = sent(self.api, body) | {"Capabilities": ["CAPABILITY_NAMED_IAM"]}
         self.client.create_stack(StackName=name, **words, **more)
         return self.rest(name)
 
     def propose(self, name, change_set, body, kind="UPDATE", **more):
         """Make a change set; the change set with all that it tells."""
-        words = {"TemplateBody": sent(body), "Capabilities": ["CAPABILITY_NAMED_IAM"]} | more
+        words = sent(self.api, body) | {"Capabilities": ["CAPABILITY_NAMED_IAM"]} | more
         made = self.client.create_change_set(
             StackName=name, ChangeSetName=change_set, ChangeSetType=kind, **words
         )
@@ -119,9 +124,8 @@ class Stacks:
 
     def update(self, body, name, **more):
         """Update a stack and wait; what came of it."""
-        self.client.update_stack(
-            StackName=name, TemplateBody=sent(body), Capabilities=["CAPABILITY_NAMED_IAM"], **more
-        )
+        words = sent(self.api, body) | {"Capabilities": ["CAPABILITY_NAMED_IAM"]} | more
+        self.client.update_stack(StackName=name, **words)
         return self.rest(name)
 
     def rest(self, name):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,12 @@ from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
 from corral.aws import client
+from corral.bundle import store
 from corral.cli.common import Chosen
 from corral.cli.stack import stack
 from corral.cloudformation import change_sets as engine
 from corral.cloudformation import events, expiry, stacks
-from corral.cloudformation.request import Wishes
+from corral.cloudformation.request import Wishes, has_servers
 from corral.settings import load
 from corral.settings.sections import Aws, Ssh
 
@@ -34,6 +36,25 @@ def lives_in(cloud, settings):
 def but(settings, section, **more):
     """The settings with other values in a table of theirs."""
     return settings.model_copy(update={section: getattr(settings, section).model_copy(update=more)})
+
+
+def name_a_bundle(settings, content=None):
+    """Say which bundle the environment's nodes run, in a bucket that is there."""
+    named = store.Pointer(
+        "0" * 64, store.bundle_key("0" * 64), "", False, None, "a test", "2026-01-01T00:00:00"
+    )
+    client(settings, "s3").put_object(
+        Bucket=settings.releases_bucket,
+        Key=store.pointer_key(settings.environment),
+        Body=content or json.dumps(asdict(named)),
+    )
+
+
+def give_servers(settings):
+    """Let an environment that was applied have servers, if it has none yet: by a bundle, applied again."""
+    if not has_servers(stacks.find(settings)):
+        name_a_bundle(settings)
+        corral_stack(settings, "apply", "-y")
 
 
 def ids(settings):

@@ -426,16 +426,25 @@ def has(**parameters):
 
 
 def test_parameters_are_said_outright_and_the_expiry_is_kept():
-    first = {"Image": "/corral/live/image", "ReplaceServers": "no", "Expires": "never"}
+    first = {"Image": "/corral/live/image", "ReplaceServers": "no", "Expires": "never", "Servers": "no"}
     assert given(Wishes()) == first
-    assert given(Wishes(), has(Expires="2026-01-01")) == first | {"Expires": "as it was"}
-    assert given(Wishes(), has()) == first, "a stack from before there was an expiry"
+    later = first | {"Servers": "yes"}
+    assert given(Wishes(), has(Expires="2026-01-01")) == later | {"Expires": "as it was"}
+    assert given(Wishes(), has()) == later, "a stack from before there was an expiry, or a choice of servers"
     asked = Wishes(replace_servers=True, image="/other", expires="2026-02-01")
     assert given(asked, has(Expires="2026-01-01")) == {
         "Image": "/other",
         "ReplaceServers": "yes",
         "Expires": "2026-02-01",
+        "Servers": "yes",
     }
+
+
+@pytest.mark.parametrize("there", ["no", "yes"])
+def test_a_stack_is_never_told_that_it_has_no_servers_any_more(there):
+    assert given(Wishes(), has(Servers=there))["Servers"] == "as it was"
+    assert given(Wishes(servers=True), has(Servers=there))["Servers"] == "yes"
+    assert request.has_servers(has(Servers=there)) == (there == "yes")
 
 
 def test_parameters_that_differ_are_told_but_for_the_consent():

@@ -24,7 +24,7 @@ class Fleet:
             # Nobody is here who would complete them; test_cloud_lifecycle.py has hooks of its own.
             resource.get("Properties", {}).pop("LifecycleHookSpecificationList", None)
         iam = ["CAPABILITY_NAMED_IAM"]
-        stacks.create_stack(StackName="chat-lab", TemplateBody=sent(template), Capabilities=iam)
+        stacks.create_stack(StackName="chat-lab", Capabilities=iam, **sent(api, template))
         wait_for(
             lambda: (
                 stacks.describe_stacks(StackName="chat-lab")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"

@@ -19,7 +19,7 @@ class Account:
         self.api = api
         stacks = api.client("cloudformation")
         iam = ["CAPABILITY_NAMED_IAM"]
-        stacks.create_stack(StackName="chat-lab", TemplateBody=sent(prepared(api)), Capabilities=iam)
+        stacks.create_stack(StackName="chat-lab", Capabilities=iam, **sent(api, prepared(api)))
         wait_for(
             lambda: (
                 stacks.describe_stacks(StackName="chat-lab")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"

@@ -184,6 +184,7 @@ def test_an_empty_fleet_says_what_the_groups_hold(recorded):
         "Environment live has no host in service:"
         " chat-live-app wants 3 and has 2 Pending:Wait, 1 Unhealthy; chat-live-db wants 0 and has none."
     )
+    assert caught.value.remedy.startswith("Wait until")
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def fleet(settings):
                 AutoScalingGroupName=said["AutoScalingGroupName"],
                 LaunchTemplate={"LaunchTemplateName": "any"},
                 VPCZoneIdentifier=",".join(subnets),
-                **{size: int(said[size]) for size in ("MinSize", "MaxSize", "DesiredCapacity")},
+                **{size: int(said[size]["Fn::If"][1]) for size in ("MinSize", "MaxSize", "DesiredCapacity")},
                 Tags=[{**tag, "Value": _text(tag["Value"])} for tag in said["Tags"]],
             )
     return settings
@@ -125,6 +125,7 @@ def test_an_empty_fleet(fleet, aws_api):
         )
     sentence = refused(pyinfra(aws_api, "debug-inventory"))
     assert "no host in service: chat-test-app wants 0 and has none; chat-test-db wants 0" in sentence
+    assert "gets servers with its bundle: corral stack apply -e test says how." in sentence
 
 
 def test_no_credentials(aws_api):

@@ -28,6 +28,11 @@ def groups(name):
     return of_role(name, "AWS::AutoScaling::AutoScalingGroup", "Group")
 
 
+def with_servers(size):
+    """The size of a group that has no server as long as the environment has none."""
+    return {"Fn::If": ["WithServers", str(size), "0"]}
+
+
 def attributes(said):
     return {each["Key"]: each["Value"] for each in said}
 
@@ -143,7 +148,8 @@ def test_the_group_spans_all_zones_and_has_its_sizes_from_the_settings(name):
         f"Private{zone[-1].upper()}" for zone in settings.zones
     ]
     sizes = (app["MinSize"], app["DesiredCapacity"], app["MaxSize"])
-    assert sizes == (str(settings.app.min), str(settings.app.desired), str(settings.app.max))
+    numbers = (settings.app.min, settings.app.desired, settings.app.max)
+    assert sizes == tuple(map(with_servers, numbers))
 
 
 def test_servers_are_replaced_one_by_one_and_only_by_consent(name):
@@ -157,9 +163,14 @@ def test_servers_are_replaced_one_by_one_and_only_by_consent(name):
             "IgnoreUnmodifiedGroupSizeProperties": True
         }
     assert rendered(name)["Parameters"]["ReplaceServers"]["Default"] == "no"
-    assert rendered(name)["Conditions"] == {
-        "ServersMayBeReplaced": {"Fn::Equals": [{"Ref": "ReplaceServers"}, "yes"]}
+    assert rendered(name)["Conditions"]["ServersMayBeReplaced"] == {
+        "Fn::Equals": [{"Ref": "ReplaceServers"}, "yes"]
     }
+
+
+def test_who_forgets_to_say_whether_there_are_servers_takes_no_running_fleet_away(name):
+    assert rendered(name)["Parameters"]["Servers"]["Default"] == "yes"
+    assert rendered(name)["Conditions"]["WithServers"] == {"Fn::Equals": [{"Ref": "Servers"}, "yes"]}
 
 
 def test_singletons_are_groups_of_one_with_their_data_on_a_volume_of_its_own(name):
@@ -167,7 +178,7 @@ def test_singletons_are_groups_of_one_with_their_data_on_a_volume_of_its_own(nam
     assert set(volumes) == {f"{role.capitalize()}Volume" for role in SINGLETONS}
     for role in SINGLETONS:
         group, volume = groups(name)[role], of_singletons[f"{role.capitalize()}Volume"]["Properties"]
-        assert (group["MinSize"], group["DesiredCapacity"], group["MaxSize"]) == ("1", "1", "1")
+        assert (group["MinSize"], group["DesiredCapacity"], group["MaxSize"]) == (with_servers(1),) * 3
         assert (volume["VolumeType"], volume["Encrypted"]) == ("gp3", True)
         assert volume["Size"] == load(name).singleton(role).data_gib
         # A volume can't leave its zone: its server is launched there.
@@ -302,6 +313,8 @@ def test_alarms_tell_of_errors_and_of_servers_that_do_not_answer(name):
     for each in alarms.values():
         assert each["Namespace"] == "AWS/ApplicationELB"
         assert ("AlarmActions" in each) == bool(load(name).alarm_topic)
+    for each in resources(name, "AWS::CloudWatch::Alarm").values():
+        assert (each["Condition"], each["DependsOn"]) == ("WithServers", "AppGroup"), "no servers, no alarm"
 
 
 def test_the_site_is_an_alias_of_the_balancer_and_inner_names_are_private(name):

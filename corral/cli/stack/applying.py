@@ -8,9 +8,11 @@ from corral import images, preflight, secrets
 from corral.aws import check_account
 from corral.cli.common import branch_option, console, step, with_settings
 from corral.cli.stack import asking, showing
-from corral.cloudformation import change_sets, expiry, servers, stacks
+from corral.cli.stack.wishing import wishes as wishes_of
+from corral.cloudformation import change_sets, servers, stacks
 from corral.cloudformation.change_sets import Proposal
-from corral.cloudformation.request import Wishes
+from corral.cloudformation.request import Wishes, has_servers
+from corral.cloudformation.stacks import Stack
 from corral.errors import CorralError
 from corral.settings import Settings
 from corral.stack import render
@@ -36,10 +38,8 @@ def apply(
 ) -> None:
     """Create the stack, or bring it to what the settings say: show the change, ask, run it."""
     template = render(settings)
-    first = _look_around(settings, new_image)
-    wishes = Wishes(
-        replace_servers=replace_servers and not first, expires=expiry.day(settings, expires_in, first)
-    )
+    there = _look_around(settings, new_image)
+    wishes = wishes_of(settings, there, replace_servers, expires_in)
     with ExitStack() as undo:
         pin = images.pin(settings, new_image)
         undo.callback(images.unpin, settings, pin)
@@ -49,7 +49,7 @@ def apply(
             effects = servers.effects(settings, proposal.template, proposal.changes, wishes.replace_servers)
             if wishes.replace_servers and servers.pointless(proposal, effects):
                 return _finish(settings, showing.NO_SERVERS)
-            showing.show(settings, proposal, effects, wishes.replace_servers)
+            showing.show(settings, proposal, effects, wishes)
             showing.show_image(pin)
             _refuse_losses(proposal, allow_replacement, replace_servers)
             asking.confirm("Go on?", yes)
@@ -63,14 +63,14 @@ def apply(
     return _finish(settings, showing.DONE)
 
 
-def _look_around(settings: Settings, new_image: bool) -> bool:
-    """Refuse what can't end well before anything is touched; returns whether there is no stack yet."""
+def _look_around(settings: Settings, new_image: bool) -> Stack | None:
+    """Refuse what can't end well before anything is touched; returns the stack as it is."""
     with step(f"Checking what {settings.reference} needs of account {settings.account}"):
         check_account(settings)
         stack = stacks.find(settings)
         stacks.refuse_unless_at_rest(settings, stack)
         preflight.check(settings, new_image)
-    return stack is None or not stack.exists
+    return stack
 
 
 def _propose(settings: Settings, template: str, wishes: Wishes) -> Proposal | None:
@@ -117,4 +117,7 @@ def _withdraw_consent(settings: Settings, template: str) -> None:
 def _finish(settings: Settings, how: str) -> None:
     console.print(how.format(stack=settings.stack_name))
     stacks.protect(settings)
-    showing.outputs(stacks.require(settings))
+    stack = stacks.require(settings)
+    showing.outputs(stack)
+    if not has_servers(stack):
+        showing.how_to_get_servers(settings)

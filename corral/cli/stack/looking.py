@@ -2,7 +2,7 @@
 
 import json
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
@@ -12,7 +12,8 @@ from corral import images
 from corral.aws import check_account
 from corral.cli.common import branch_option, console, step, with_settings
 from corral.cli.stack import showing
-from corral.cloudformation import change_sets, expiry, servers, stacks
+from corral.cli.stack.wishing import wishes as wishes_of
+from corral.cloudformation import change_sets, servers, stacks
 from corral.cloudformation.change_sets import Proposal
 from corral.cloudformation.request import Wishes
 from corral.cloudformation.servers import Effect
@@ -64,7 +65,7 @@ def diff(
     if as_json:
         click.echo(json.dumps(_as_data(settings, proposal, effects), indent=1, sort_keys=True))
     elif proposal:
-        showing.show(settings, proposal, effects, wishes.replace_servers)
+        showing.show(settings, proposal, effects, wishes)
     else:
         console.print(nothing.format(stack=settings.stack_name))
     if exit_code and proposal:
@@ -106,14 +107,9 @@ def cost(settings: Settings, as_json: bool) -> None:
 
 def _as_if(settings: Settings, replace_servers: bool, new_image: bool) -> Wishes:
     """What apply would wish for. It would pin an image first; here the newest one is only looked at."""
-    stack = stacks.find(settings)
-    first = stack is None or not stack.exists
+    wished = wishes_of(settings, stacks.find(settings), replace_servers)
     newest = new_image or images.pinned(settings) is None
-    return Wishes(
-        replace_servers=replace_servers and not first,
-        image=settings.image.parameter if newest else None,
-        expires=expiry.day(settings, None, first),
-    )
+    return replace(wished, image=settings.image.parameter if newest else None)
 
 
 def _effects(settings: Settings, proposal: Proposal | None, wishes: Wishes) -> list[Effect]:

@@ -9,18 +9,29 @@ from rich.text import Text
 from corral.cli.common import console
 from corral.cloudformation.change_sets import Proposal
 from corral.cloudformation.events import Event
+from corral.cloudformation.request import Wishes
 from corral.cloudformation.servers import Effect
 from corral.cloudformation.stacks import Stack
 from corral.cloudformation.wording import Line, counted, lines, summary
 from corral.images import Pin
 from corral.settings import Settings
 
+SEE = "docs/stack.md"
 DONE = "Stack {stack} is as its settings say."
 NOTHING = "Stack {stack} is as its settings say: nothing to change."
 NO_SERVERS = "Every server of {stack} is as its group would launch it: --replace-servers has no effect."
 
+# What servers run must be there before them: the application, and what configures them.
+NEXT = (
+    "corral release publish $(corral release build)",
+    "corral release runtimes publish",
+    "corral release point VERSION",
+    "corral bundle publish --point",
+    "corral stack apply",
+)
 
-def show(settings: Settings, proposal: Proposal, effects: list[Effect], consent: bool) -> None:
+
+def show(settings: Settings, proposal: Proposal, effects: list[Effect], wishes: Wishes) -> None:
     """Print what a proposal would do, one line for each resource and property."""
     where = f"account {settings.account}, {settings.region}"
     verb = "be created" if proposal.creates else "change"
@@ -35,7 +46,10 @@ def show(settings: Settings, proposal: Proposal, effects: list[Effect], consent:
     for parameter in proposal.parameters:
         print_(Line(f"  {parameter.path}: {parameter.before} → {parameter.after}"))
     for effect in effects:
+        consent = wishes.replace_servers
         print_(Line(f"  {said(effect, consent)}", "bold" if consent else ""))
+    if not wishes.servers:
+        print_(Line("  No server is launched: the environment has no bundle yet."))
     print_(Line(f"{summary(proposal.changes) or 'No resource changes'}.", "bold"))
 
 
@@ -81,6 +95,17 @@ def outputs(stack: Stack) -> None:
     width = max(map(len, stack.outputs), default=0)
     for name, value in sorted(stack.outputs.items()):
         print_(Line(f"  {name:{width}}  {value}"))
+
+
+def how_to_get_servers(settings: Settings) -> None:
+    """Print that there are none yet, and what to type so that there are."""
+    where = f"-e {settings.reference}"
+    print_(
+        Line("There are no servers yet: they configure themselves, by a bundle. What to type next:", "bold")
+    )
+    for command in NEXT:
+        print_(Line(f"  {command} {where}"))
+    print_(Line(f"Read more: {SEE}"))
 
 
 def print_(line: Line) -> None:
