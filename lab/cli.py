@@ -14,6 +14,7 @@ from corral.cli.common import console
 from corral.errors import CorralError
 from corral.settings import Settings
 from lab import fleet, preflight, startup, status, teardown, waiting
+from lab.cloud import faults
 from lab.configuration import Configuration, saved
 from lab.services import all_services
 from lab.visits import visit
@@ -61,13 +62,23 @@ def show_status() -> None:
 @lab.command()
 @click.option("-e", "--environment", metavar="ENV", help="Whose hosts. Default: those of all environments.")
 @click.option("--healthy", is_flag=True, help="Wait for the load balancers' health checks instead of SSH.")
-@click.option("--seconds", default=120.0, show_default=True, help="How long at most.")
+@click.option("--seconds", default=300.0, show_default=True, help="How long at most.")
 def wait(environment: str | None, healthy: bool, seconds: float) -> None:
-    """Wait until every host answers on its SSH port."""
+    """Wait until every host answers on its SSH port and is in service: until it has configured itself."""
     _running()
     # A branch is known by its own name: lab-branch/feature-x is feature-x.
     name = environment.rpartition("/")[2] if environment else None
     (waiting.for_health if healthy else waiting.for_ssh)(_settings(), name, _teller(), seconds)
+
+
+@lab.command()
+@click.argument("kind", type=click.Choice(faults.KINDS))
+@click.option("--seconds", default=60.0, show_default=True, help="For how long; 0 ends it.")
+def fault(kind: str, seconds: float) -> None:
+    """Let S3 answer the hosts with errors or garbage for a while, to see what they make of it."""
+    _running()
+    faults.begin(kind, seconds)
+    console.print(f"S3 gives the hosts {kind} for {seconds:.0f} s.")
 
 
 @lab.command(context_settings={"ignore_unknown_options": True})

@@ -12,6 +12,7 @@ from lab.cloud import (
     autoscaling,
     clients,
     credentials,
+    faults,
     images,
     instances,
     members,
@@ -49,7 +50,7 @@ def serve(host: str, port: int, pause: float) -> None:
     os.environ["MOTO_PORT"] = str(port)
     for extension in EXTENSIONS:
         extension.install()
-    application = revision.answer(DomainDispatcherApplication(create_backend_app))
+    application = faults.answer(revision.answer(DomainDispatcherApplication(create_backend_app)))
     server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
     clients.listen_at(f"http://{host}:{server.port}")
     threading.Thread(target=_clock, args=[pause], name="clock", daemon=True).start()
