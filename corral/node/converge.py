@@ -17,9 +17,10 @@ from corral.settings import ROOT
 AWS = report.AWS
 HOST_KEYS = Path("/etc/ssh")
 CURRENT = Path("/srv/app/current")
+BUNDLES = Path("/opt/corral/bundles")
 # Of the time that a new node has, what is kept for saying that it failed.
 RESERVE_SECONDS = 60
-PAUSE_SECONDS = 15
+PAUSE_SECONDS = 5
 
 
 def converge(node: Node, why: str) -> report.Report:
@@ -45,6 +46,7 @@ def converge(node: Node, why: str) -> report.Report:
         )
         made = report.compose(node, facts, before)
         _remember(notes if made["result"] == "healthy" else None)
+    _forget_bundles()
     report.keep(made)
     tell(made)
     if problem := report.send(node):
@@ -106,6 +108,17 @@ def _remember(notes: Path | None) -> None:
     )
     if run.returncode == 0:
         fingerprint.write_text(run.stdout)
+
+
+def _forget_bundles(bundles: Path = BUNDLES) -> None:
+    """Keep the bundle that this host runs, and the newest other one, to go back to."""
+    current = identity.bundle_digest()
+    # By when they came: what an archive says of its own age is always the same.
+    others = sorted(
+        (path for path in bundles.iterdir() if path.name != current), key=lambda path: path.stat().st_ctime
+    )
+    for old in others[:-1]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _release() -> str | None:

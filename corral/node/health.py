@@ -8,11 +8,17 @@ SECONDS = 15
 
 
 def unit_states(notes: Path) -> dict[str, str]:
-    """{unit: "active", "failed"…} of the units that are to run, and of any other one that failed."""
+    """{unit: "active", "failed"…} of the units that are to run, and of any other one that failed.
+
+    Left out are those that found a condition of theirs unmet, as chrony does in a container (systemd.unit(5)).
+    """
     units = (notes / "units").read_text().split() if (notes / "units").exists() else []
     states = {}
     for unit in units:
-        states[unit] = _said("systemctl", "show", "--property=ActiveState", "--value", "--", unit).strip()
+        shown = _said("systemctl", "show", "--property=ActiveState,ConditionResult", "--", unit)
+        said = dict(line.partition("=")[::2] for line in shown.splitlines())
+        if said.get("ActiveState") != "inactive" or said.get("ConditionResult") != "no":
+            states[unit] = said.get("ActiveState", "unknown")
     failed = _said("systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager")
     return states | {line.split()[0]: "failed" for line in failed.splitlines() if line.strip()}
 

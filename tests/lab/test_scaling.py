@@ -2,7 +2,6 @@
 
 import subprocess
 from pathlib import Path
-from socket import create_connection
 
 from lab.hosts import present
 from lab.observe import memory
@@ -12,17 +11,8 @@ from tests.lab.visitors import Visitors
 
 def in_service(fleet, count):
     return wait_for(
-        f"{count} app servers in service", lambda: len(fleet.members("app")) == count, seconds=60
+        f"{count} app servers in service", lambda: len(fleet.members("app")) == count, seconds=240
     ) and fleet.members("app")
-
-
-def reachable(fleet, member):
-    """True once the host's SSH answers."""
-    try:
-        create_connection((member.private_address, 22), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def healthy(fleet, ids):
@@ -61,13 +51,8 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
     fleet.scale(3)
     members = in_service(fleet, 3)
     (new,) = [m for m in members if m.instance_id not in before]
-    wait_for("the new host's SSH", lambda: reachable(fleet, new), seconds=30)
-    # It is not healthy before it is configured, so the load balancer sends it nothing.
-    assert fleet.health()[new.instance_id] != "healthy"
-
-    changed = fleet.converge().changed
-    assert {host for hosts in changed.values() for host in hosts} == {new.private_address}
     healthy(fleet, before | {new.instance_id})
+    # It configured itself before its group counted it in.
     assert fleet.converge().changed == {}
 
     witnesses = {member.instance_id: Witness(member) for member in members}
@@ -105,31 +90,10 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
     assert "corral: done; this instance may end" in told
 
 
-def test_a_terminated_server_is_replaced(fleet):
-    victim = fleet.members("app")[0]
-    fleet.client("ec2").terminate_instances(InstanceIds=[victim.instance_id])
-    members = wait_for(
-        "a replacement in service",
-        lambda: [
-            m
-            for m in fleet.members("app")
-            if len(fleet.members("app")) == 2 and m.instance_id != victim.instance_id
-        ],
-        seconds=60,
-    )
-    for member in members:
-        wait_for("its SSH", lambda member=member: reachable(fleet, member), seconds=30)
-    fleet.converge()
-    healthy(fleet, {m.instance_id for m in fleet.members("app")})
-    assert fleet.converge().changed == {}
-
-
 def test_eight_hosts_fit_on_a_small_machine(fleet):
     """Five app servers and one of each other role, converged and healthy, in less than half of 8 GiB."""
     fleet.scale(5)
-    for member in in_service(fleet, 5):
-        wait_for("its SSH", lambda member=member: reachable(fleet, member), seconds=30)
-    fleet.converge()
+    in_service(fleet, 5)
     healthy(fleet, {member.instance_id for member in fleet.members("app")})
     hosts = present().values()
     assert len(hosts) == 8

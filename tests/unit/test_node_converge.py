@@ -2,11 +2,12 @@
 
 import json
 import subprocess
+import time
 from dataclasses import replace
 
 import pytest
 
-from corral.node import health, report, run
+from corral.node import converge, health, identity, report, run
 from corral.node.identity import Node
 from corral.settings import ROOT
 
@@ -156,3 +157,15 @@ def test_the_scripts_of_a_node_are_sound_shell():
     assert names == {"converge", "fingerprint", "send-report", "tick"}
     subprocess.run(["shellcheck", "--shell=sh", "--exclude=SC1091", *scripts], check=True)
     assert all(script.stat().st_mode & 0o111 for script in scripts)
+
+
+def test_the_bundle_before_stays_to_go_back_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "bundle_digest", lambda: "two")
+    for name in ("one", "two", "three"):
+        (tmp_path / name / "files").mkdir(parents=True)
+        # Times of ctime are as fine as the kernel's clock ticks.
+        time.sleep(0.02)
+    converge._forget_bundles(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"two", "three"}
+    converge._forget_bundles(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"two", "three"}

@@ -24,6 +24,7 @@ done
 mark=$lock.$$
 trap 'rm -f "$mark"' EXIT
 : >"$mark"
+# shellcheck disable=SC2016 # its own arguments
 setsid sh -c '
     lock=$1 seconds=$2 connection=$3 mark=$4
     exec 9>"$lock"

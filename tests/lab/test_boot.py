@@ -1,0 +1,124 @@
+"""Any server may be terminated at any moment: the next one configures itself, or says why it can't."""
+
+import json
+
+import pytest
+
+from tests.lab.fleet import run, wait_for
+from tests.lab.test_nodes import report
+from tests.lab.visitors import Visitors
+
+SERVES = 240  # seconds at most, on a machine that does other things too; bench/boot.py measures it
+
+
+def serving(fleet):
+    """Ids of the app servers that the load balancer finds healthy."""
+    return {instance for instance, state in fleet.health().items() if state == "healthy"}
+
+
+def grown(fleet, count, gone=()):
+    """Wait until so many app servers serve, and none of those that are gone."""
+
+    def there():
+        members = {member.instance_id for member in fleet.members("app")}
+        return (
+            members
+            if len(members) == count and serving(fleet) == members and not members & set(gone)
+            else None
+        )
+
+    return wait_for(f"{count} app servers serve", there, SERVES)
+
+
+def launched(fleet, known):
+    """Wait for an app server that was not there before; its id, whatever state it is in."""
+
+    def new():
+        name = fleet.settings.role_name("app")
+        (group,) = fleet.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+            "AutoScalingGroups"
+        ]
+        return {member["InstanceId"] for member in group["Instances"]} - known
+
+    return wait_for("another instance", new, 60)
+
+
+@pytest.fixture
+def two(fleet):
+    """The ids of the two app servers; two again afterwards."""
+    fleet.scale(2)
+    yield grown(fleet, 2)
+    fleet.scale(2)
+    grown(fleet, 2)
+
+
+def test_a_server_terminated_under_load_is_replaced_by_one_that_configures_itself(fleet, two):
+    visitors = [Visitors(fleet) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    gone = sorted(two)[0]
+    fleet.client("ec2").terminate_instances(InstanceIds=[gone])
+    (new,) = grown(fleet, 2, {gone}) - two
+    for visitor in visitors:
+        visitor.done.set()
+    for visitor in visitors:
+        visitor.join()
+    # Each asks one thing at a time: what was in flight on the one that went may fail, once each.
+    assert all(len(visitor.failed) <= 1 for visitor in visitors), [visitor.failed for visitor in visitors]
+    assert all(sum(visitor.seen.values()) > 50 for visitor in visitors)
+    (member,) = [member for member in fleet.members("app") if member.instance_id == new]
+    said = report(fleet, member)
+    assert (said["result"], said["why"]) == ("healthy", "boot")
+    assert fleet.converge().changed == {}, "push finds nothing to do where a node configured itself"
+
+
+def test_six_servers_come_in_one_go(fleet, two):
+    fleet.scale(6)
+    grown(fleet, 6)
+    assert fleet.converge().changed == {}
+
+
+@pytest.mark.parametrize("kind", ["errors", "garbage"])
+def test_a_node_arrives_though_s3_fails_at_first(fleet, two, kind):
+    run("corral", "lab", "fault", kind, "--seconds", "60")
+    fleet.scale(3)
+    (new,) = launched(fleet, two)
+    wait_for("it finds no bundle", lambda: "corral: no bundle: " in console(new), 60)
+    assert new not in fleet.health(), "the load balancer does not know it yet"
+    assert new in grown(fleet, 3)
+
+
+def test_a_damaged_bundle_is_abandoned_and_nothing_of_it_runs(fleet, two):
+    s3, bucket = fleet.client("s3"), fleet.settings.releases_bucket
+    pointer = f"environments/{fleet.settings.environment}/bundle.json"
+    before = s3.get_object(Bucket=bucket, Key=pointer)["Body"].read()
+    named = json.loads(before)
+    other = {**named, "digest": "0" * 64, "key": f"bundles/{'0' * 64}.tar.gz"}
+    whole = s3.get_object(Bucket=bucket, Key=named["key"])["Body"].read()
+    s3.put_object(Bucket=bucket, Key=other["key"], Body=whole[:-1] + b"x")
+    s3.put_object(Bucket=bucket, Key=pointer, Body=json.dumps(other, indent=1))
+    try:
+        fleet.scale(3)
+        (new,) = launched(fleet, two)
+        wait_for("it is abandoned", lambda: launched(fleet, two | {new}), 300)
+        assert new not in serving(fleet)
+        said = next(one for one in reports(fleet) if one["instance"] == new)
+        assert said["failed"] == {
+            "operation": "Fetch a bundle",
+            "output": [f"{'0' * 64} has another SHA-256"],
+        }
+    finally:
+        s3.put_object(Bucket=bucket, Key=pointer, Body=before)
+        s3.delete_object(Bucket=bucket, Key=other["key"])
+    assert new not in grown(fleet, 3), "what came after it found the whole bundle"
+
+
+def console(instance):
+    """What a host has said on its console."""
+    return run("corral", "lab", "logs", instance, "--lines", "400", check=False).stdout
+
+
+def reports(fleet):
+    s3, bucket = fleet.client("s3"), fleet.settings.releases_bucket
+    for item in s3.list_objects_v2(Bucket=bucket, Prefix="reports/lab/")["Contents"]:
+        yield json.loads(s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read())
