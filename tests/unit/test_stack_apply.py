@@ -113,8 +113,7 @@ def test_a_change_is_told_property_by_property_and_servers_stay(there):
     assert change_sets(there) == []
     data = json.loads(corral_stack(other, "diff", "--json").stdout)
     assert data["servers"] == [
-        {"group": "chat-there-app", "count": 1},
-        {"group": "chat-there-db", "count": 1},
+        {"group": f"chat-there-{role}", "count": 1, "moves": False, "leaving": []} for role in ("app", "db")
     ]
     assert {"path": "LaunchTemplateData.InstanceType", "before": "t3.small", "after": "t3.medium"} in [
         each for change in data["changes"] for each in change["properties"]
@@ -166,6 +165,49 @@ def test_servers_are_replaced_when_that_is_asked_for_and_only_then(served):
         assert again.exit_code == 0
         assert "--replace-servers has no effect." in again.output
     assert change_sets(served) == []
+
+
+def test_servers_are_not_moved_to_other_zones_without_a_word(there, of):  # noqa: F811
+    [server] = members(there, "app")
+    [database] = members(there, "db")
+    other = but(there, "db", zone="eu-west-1b", data_volume=ids(there)["DbVolume"])
+    wider = of(there.reference).model_copy(update={"zones": (*there.zones, "eu-west-1c")})
+
+    shown = corral_stack(other, "diff").stdout
+    assert f"chat-there-db: other subnets. Of its servers {database} would go, others perhaps" in shown
+    assert "apply refuses this. This would replace or delete what holds data: DbVolume" in shown
+    shown = corral_stack(wider, "diff").stdout
+    assert "chat-there-app: other subnets. Of its servers some would go, for new ones elsewhere." in shown
+    assert "apply refuses this. This would move running servers to other subnets: chat-there-app." in shown
+    told = json.loads(corral_stack(wider, "diff", "--json").stdout)["servers"]
+    assert told == [{"group": "chat-there-app", "count": 0, "moves": True, "leaving": []}]
+    with pytest.raises(CorralError, match="This would move running servers to other subnets") as caught:
+        corral_stack(wider, "apply", "-y")
+    assert caught.value.remedy.endswith("or, if they may go: --replace-servers")
+    assert change_sets(there) == []
+    assert (members(there, "app"), members(there, "db")) == ([server], [database])
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "remedy"),
+    [
+        ({"network": {"cidr": "10.99.0.0/16"}}, "PrivateA (subnet-", "undo network.cidr"),
+        ({"zones": ("eu-west-1b", "eu-west-1a")}, "PrivateA (subnet-", "Zones keep their order"),
+        ({"zones": ("eu-west-1a", "eu-west-1c")}, "PrivateB (subnet-", "Zones keep their order"),
+    ],
+)
+def test_a_network_is_not_made_a_second_time_whatever_the_options(there, of, change, named, remedy):  # noqa: F811
+    fresh = of(there.reference)
+    if "network" in change:
+        other = but(fresh, "network", **change["network"])
+    else:
+        other = fresh.model_copy(update=change)
+    with pytest.raises(CorralError, match="This would make the network a second time") as caught:
+        corral_stack(other, "apply", "-y", "--allow-replacement", "--replace-servers")
+    assert named in caught.value.problem
+    assert remedy in caught.value.remedy
+    assert caught.value.remedy.endswith("make a new environment, and move to it.")
+    assert change_sets(there) == []
 
 
 def test_no_is_no(there, monkeypatch):

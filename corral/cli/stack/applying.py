@@ -7,15 +7,12 @@ import click
 from corral import images, preflight, secrets
 from corral.aws import check_account
 from corral.cli.common import branch_option, console, step, with_settings
-from corral.cli.stack import asking, showing
+from corral.cli.stack import asking, refusing, showing
 from corral.cloudformation import change_sets, expiry, servers, stacks
 from corral.cloudformation.change_sets import Proposal
 from corral.cloudformation.request import Wishes
-from corral.errors import CorralError
 from corral.settings import Settings
 from corral.stack import render
-
-SEE = "docs/stack.md"
 
 
 @click.command()
@@ -51,7 +48,7 @@ def apply(
                 return _finish(settings, showing.NO_SERVERS)
             showing.show(settings, proposal, effects, wishes.replace_servers)
             showing.show_image(pin)
-            _refuse_losses(proposal, allow_replacement, replace_servers)
+            refusing.unless_agreed(proposal, effects, allow_replacement, replace_servers)
             asking.confirm("Go on?", yes)
         # Somebody said yes: from here on nothing is taken back.
         undo.pop_all()
@@ -76,23 +73,6 @@ def _look_around(settings: Settings, new_image: bool) -> bool:
 def _propose(settings: Settings, template: str, wishes: Wishes) -> Proposal | None:
     with step(f"Asking CloudFormation what would change in {settings.stack_name}"):
         return change_sets.propose(settings, template, wishes)
-
-
-def _refuse_losses(proposal: Proposal, allow_replacement: bool, replace_servers: bool) -> None:
-    lost = [f"{each.resource} ({each.physical})" for each in proposal.changes if each.loses_data]
-    if lost and not allow_replacement:
-        raise CorralError(
-            f"This would replace or delete what holds data: {', '.join(lost)}.",
-            "Nothing was changed. Undo the setting that asks for it; or, if it may go: --allow-replacement",
-            SEE,
-        )
-    groups = [f"{each.resource} ({each.physical})" for each in proposal.changes if each.loses_servers]
-    if groups and not replace_servers:
-        raise CorralError(
-            f"This would replace whole groups with all their servers: {', '.join(groups)}.",
-            "Nothing was changed. Undo the setting that asks for it; or, if they may go: --replace-servers",
-            SEE,
-        )
 
 
 def _run(settings: Settings, proposal: Proposal) -> None:
