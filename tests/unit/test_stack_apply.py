@@ -179,8 +179,8 @@ def test_servers_are_not_moved_to_other_zones_without_a_word(there, of):  # noqa
     shown = corral_stack(wider, "diff").stdout
     assert "chat-there-app: other subnets. Of its servers some would go, for new ones elsewhere." in shown
     assert "apply refuses this. This would move running servers to other subnets: chat-there-app." in shown
-    told = json.loads(corral_stack(wider, "diff", "--json").stdout)["servers"]
-    assert told == [{"group": "chat-there-app", "count": 0, "moves": True, "leaving": []}]
+    [told] = json.loads(corral_stack(wider, "diff", "--json").stdout)["servers"]
+    assert (told["group"], told["moves"], told["leaving"]) == ("chat-there-app", True, [])
     with pytest.raises(CorralError, match="This would move running servers to other subnets") as caught:
         corral_stack(wider, "apply", "-y")
     assert caught.value.remedy.endswith("or, if they may go: --replace-servers")
@@ -246,6 +246,17 @@ def test_a_day_of_expiry_is_kept_until_another_is_said(there):
     assert f"  Expires: {day(20)} → {day(3)}" in shown.output
     assert "No resource changes." in shown.output
     assert stacks.find(there).outputs["Expires"] == day(3)
+
+
+def test_a_file_of_branches_is_no_environment_without_the_name_of_one(of):  # noqa: F811
+    settings = of("lab-branch")
+    for words in (["apply", "-y"], ["diff"], ["delete", "--yes", "lab-branch"]):
+        with pytest.raises(CorralError) as caught:
+            corral_stack(settings, *words)
+        assert caught.value.problem.startswith("environments/lab-branch.toml is a file of branches:")
+        assert caught.value.remedy.endswith("-e lab-branch --branch feature-x")
+    assert nothing_is_there(settings)
+    assert "has expired" in corral_stack(settings, "expired").output
 
 
 def test_only_environments_of_branches_expire(of):  # noqa: F811

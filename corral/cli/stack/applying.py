@@ -32,6 +32,7 @@ def apply(
     expires_in: int | None,
 ) -> None:
     """Create the stack, or bring it to what the settings say: show the change, ask, run it."""
+    refusing.unless_an_environment(settings)
     template = render(settings)
     first = _look_around(settings, new_image)
     wishes = Wishes(

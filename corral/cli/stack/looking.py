@@ -50,6 +50,7 @@ def diff(
     new_image: bool,
 ) -> None:
     """Show what apply would change, and change nothing."""
+    refusing.unless_an_environment(settings)
     template = render_template(settings)
     with step(f"Asking CloudFormation what would change in {settings.stack_name}"):
         check_account(settings)

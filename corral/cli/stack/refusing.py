@@ -1,4 +1,4 @@
-"""Refuses changes that would lose data or running servers unasked, and those that could only fail."""
+"""Refuses what is no environment, changes that lose data or servers unasked, and those that can only fail."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,21 @@ from corral.cloudformation.change_sets import Proposal
 from corral.cloudformation.changes import VPC, Change, network_made_anew
 from corral.cloudformation.servers import Effect
 from corral.errors import CorralError
+from corral.settings import Settings
 
 SEE = "docs/stack.md"
 UNDO = "Undo the setting that asks for it; or, if {} may go: {}"
+
+
+def unless_an_environment(settings: Settings) -> None:
+    """Raise CorralError for a file of branches without the name of one: such an environment never expired."""
+    if settings.branch_days and not settings.pattern:
+        file = settings.environment
+        raise CorralError(
+            f"environments/{file}.toml is a file of branches: without a branch's name it is no environment.",
+            f"Name the branch: -e {file}/feature-x, or -e {file} --branch feature-x",
+            "docs/branches.md",
+        )
 
 
 def unless_agreed(
