@@ -39,6 +39,7 @@ class Network(Section):
     """The VPC, and who may come in by SSH."""
 
     cidr: Cidr
+    own_way_out: bool = False
     nat: Literal["none", "one", "per-zone"] = "one"
     operator_cidrs: tuple[Cidr, ...] = ()
     direct_ssh_cidrs: tuple[Cidr, ...] = ()
@@ -55,6 +56,16 @@ class Network(Section):
             raise ValueError(
                 "0.0.0.0/0 would open SSH to the whole world"
                 "|list the networks that operators come from, such as 10.200.0.0/24"
+            )
+        return value
+
+    @field_validator("nat")
+    @classmethod
+    def _a_way_out(cls, value: str, info: ValidationInfo) -> str:
+        if value == "none" and not info.data.get("own_way_out"):
+            raise ValueError(
+                "without NAT no server reaches the AWS API, nor packages: none would ever be ready"
+                '|write "one"; or, if you route the private subnets yourself, own_way_out = true beside it'
             )
         return value
 

@@ -36,6 +36,9 @@ instance_type = "t3.nano"
 """
 
 
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0e"
+
+
 def read(tmp_path, text, name="mine"):
     path = tmp_path / "environments" / f"{name}.toml"
     path.parent.mkdir(exist_ok=True)
@@ -99,6 +102,15 @@ def test_a_branchs_environment_is_made_from_a_file_by_name(tmp_path):
     assert Settings.from_toml(path).reference == "many"
     with pytest.raises(CorralError, match="'Feature' is no name for an environment"):
         Settings.from_toml(path, branch="Feature")
+
+
+@pytest.mark.parametrize("domain", ["domain = 5", ""])
+def test_a_domain_that_is_no_text_is_refused_as_it_stands_in_the_file(tmp_path, domain):
+    path = tmp_path / "environments" / "many.toml"
+    path.parent.mkdir()
+    path.write_text("branch_days = 3\n" + GOOD.replace('domain = "chat.example.com"', domain))
+    with pytest.raises(CorralError, match=r"domain: (5 is of the wrong type|is missing)"):
+        Settings.from_toml(path, branch="feature-x")
 
 
 def test_no_branch_is_made_from_a_file_that_does_not_say_so():
@@ -167,6 +179,16 @@ WRONG = [
         "nat = 'two'\n[app]",
         "network.nat: 'two' is not one of the choices. Write one of 'none', 'one'",
     ),
+    (
+        "[app]",
+        "nat = 'none'\n[app]",
+        "network.nat: without NAT no server reaches the AWS API, nor packages: none would ever be",
+    ),
+    (
+        'hosted_zone_id = "Z0123456789"',
+        "create_zone = true",
+        "certificate_arn: none can be proven in a zone that the stack makes, as nothing points to it",
+    ),
     ("desired = 2", "desired = 7", "app.desired: 7 is outside min..max. Give a number from 2 to 6."),
     ("desired = 2", "desired = '2'", "app.desired: '2' is of the wrong type. Write a whole number"),
     ("max = 6", "max = 1", "app.max: 1 is below app.min (2). Raise max or lower min."),
@@ -221,6 +243,22 @@ def test_a_wrong_setting_is_named_with_file_key_problem_and_remedy(tmp_path, rig
     assert f"\n  {sentence}" in problem
 
 
+@pytest.mark.parametrize(
+    ("right", "other"),
+    [
+        ("[app]", "nat = 'none'\nown_way_out = true\n[app]"),
+        ('hosted_zone_id = "Z0123456789"', f'create_zone = true\ncertificate_arn = "{CERTIFICATE}"'),
+    ],
+)
+def test_what_is_refused_has_a_way_out(tmp_path, right, other):
+    assert read(tmp_path, GOOD.replace(right, other))
+
+
+def test_an_api_of_ones_own_proves_certificates_in_zones_that_nothing_points_to(tmp_path):
+    local = GOOD.replace("[network]", '[aws]\nendpoint_url = "http://10.0.0.1"\n[network]')
+    assert read(tmp_path, local.replace('hosted_zone_id = "Z0123456789"', "create_zone = true")).create_zone
+
+
 @pytest.mark.parametrize("cidr", ["172.31.0.0/16", "192.168.0.0/16", "100.64.0.0/16", "10.0.16.0/20"])
 def test_every_private_network_will_do(tmp_path, cidr):
     assert read(tmp_path, GOOD.replace("10.42.0.0/16", cidr)).network.cidr == cidr
@@ -240,7 +278,8 @@ def test_everything_wrong_with_a_file_is_said_at_once(tmp_path):
     assert str(complaint(tmp_path, text)) == (
         "environments/mine.toml: 3 settings are wrong:\n"
         "  domain: 'chat' is not a domain name. Write one such as chat.example.com, in small letters.\n"
-        "  network.x: there is no such setting. Known here: cidr, direct_ssh_cidrs, nat, operator_cidrs.\n"
+        "  network.x: there is no such setting. Known here: cidr, direct_ssh_cidrs, nat, operator_cidrs,"
+        " own_way_out.\n"
         "  app.max: 6 is below app.min (9). Raise max or lower min.\n"
         "Mend environments/mine.toml: each line says how.\n"
         "Read more: docs/settings.md"
