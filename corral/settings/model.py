@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import CorralError
 from corral.settings import files
-from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Timezone, Zone
+from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Region, Timezone, Zone
 from corral.settings.sections import (
     App,
     Aws,
@@ -27,6 +27,8 @@ from corral.settings.sections import (
 from corral.settings.sentences import SEE, explain
 
 POLICY_ARN = r"^arn:aws[\w-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+$"
+# The first name of a certificate (ACM API reference, RequestCertificate: "cannot exceed 64 octets").
+LONGEST_CERTIFIED = 64
 # Roles of one server each.
 SINGLETONS = ("db", "elk", "release")
 
@@ -40,7 +42,7 @@ class Settings(Section):
     pattern: Annotated[str | None, Field(exclude=True, validation_alias="file of branches")] = None
     project: Name = "chat"
     account: Account
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Region
     zones: tuple[Zone, ...]
     domain: Domain
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{3,31}$")] | None = None
@@ -94,6 +96,13 @@ class Settings(Section):
             raise ValueError(
                 "no certificate can be made, as no zone is named to prove the domain in"
                 "|give hosted_zone_id, or the ARN of a certificate"
+            )
+        domain = info.data.get("domain", "")
+        if not value and len(domain) > LONGEST_CERTIFIED:
+            raise ValueError(
+                f"{domain} has {len(domain)} characters, and a certificate takes {LONGEST_CERTIFIED} at most"
+                "|shorten domain (or the branch's name), or give the ARN of a certificate, such as one for"
+                " *.example.com"
             )
         # A certificate is proven by a record that Amazon looks up from outside: in a zone that is being made,
         # which nothing points to yet, it is not found, and the stack's creation waits until it fails.

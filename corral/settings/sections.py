@@ -72,8 +72,10 @@ class Network(Section):
     @field_validator("cidr")
     @classmethod
     def _room_for_subnets(cls, value: str) -> str:
-        if not 16 <= IPv4Network(value).prefixlen <= 20:
-            raise ValueError("a VPC is a /16 to a /20 here|write one such as 10.42.0.0/16")
+        # A public subnet is 8 bits smaller, and a balancer wants a /27 at least (Elastic Load Balancing,
+        # "Subnets for your load balancer").
+        if not 16 <= IPv4Network(value).prefixlen <= 19:
+            raise ValueError("a VPC is a /16 to a /19 here|write one such as 10.42.0.0/16")
         if not any(IPv4Network(value).subnet_of(private) for private in PRIVATE):
             raise ValueError(
                 f"{value} holds addresses of the internet, which hosts could then not reach"

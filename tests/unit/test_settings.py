@@ -36,6 +36,7 @@ instance_type = "t3.nano"
 """
 
 
+LONG = f"{'x' * 53}.example.com"
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0e"
 
 
@@ -152,6 +153,8 @@ WRONG = [
     ("[network]", "project = 'chat-'\n[network]", "project: 'chat-' does not look right."),
     ("[network]", "project = '-'\n[network]", "project: '-' does not look right."),
     ('"eu-west-1"\n', '"Ireland"\n', "region: 'Ireland' does not look right."),
+    ('"eu-west-1"\n', '"cn-north-1"\n', "region: cn-north-1 is in a partition of AWS of its own, for which"),
+    ('"eu-west-1"\n', '"us-gov-west-1"\n', "region: us-gov-west-1 is in a partition of AWS of its own"),
     ('"eu-west-1b"', '"us-east-1b"', "zones: us-east-1b is not in eu-west-1. List zones such as eu-west-1a."),
     (', "eu-west-1b"', "", "zones: a load balancer needs two zones or more. List 2 to 6"),
     ("eu-west-1b", "eu-west-1a", "zones: a load balancer needs two zones or more."),
@@ -162,10 +165,17 @@ WRONG = [
     ),
     ("chat.example.com", "chat", "domain: 'chat' is not a domain name. Write one such as"),
     ("chat.example.com", "-a.example.com", "domain: '-a.example.com' is not a domain name."),
+    ("chat.example.com", "10.0.0.1", "domain: '10.0.0.1' is an address, for which there is neither a zone"),
+    (
+        "chat.example.com",
+        LONG,
+        f"certificate_arn: {LONG} has 65 characters, and a certificate takes 64",
+    ),
     ('hosted_zone_id = "Z0123456789"', "", "certificate_arn: no certificate can be made"),
     ("[network]", "create_zone = true\n[network]", "create_zone: hosted_zone_id is given too. Keep one"),
     ("10.42.0.0/16", "10.42.0.1/16", "network.cidr: not an IPv4 network: 10.42.0.1/16 has host bits set."),
-    ("10.42.0.0/16", "10.0.0.0/8", "network.cidr: a VPC is a /16 to a /20 here. Write one such as"),
+    ("10.42.0.0/16", "10.0.0.0/8", "network.cidr: a VPC is a /16 to a /19 here. Write one such as"),
+    ("10.42.0.0/16", "10.42.0.0/20", "network.cidr: a VPC is a /16 to a /19 here. Write one such as"),
     ("10.42.0.0/16", "11.42.0.0/16", "network.cidr: 11.42.0.0/16 holds addresses of the internet"),
     ("10.42.0.0/16", "172.32.0.0/16", "network.cidr: 172.32.0.0/16 holds addresses of the internet"),
     (
@@ -246,6 +256,8 @@ def test_a_wrong_setting_is_named_with_file_key_problem_and_remedy(tmp_path, rig
 @pytest.mark.parametrize(
     ("right", "other"),
     [
+        ("chat.example.com", LONG[1:]),
+        ('domain = "chat.example.com"', f'domain = "{LONG}"\ncertificate_arn = "{CERTIFICATE}"'),
         ("[app]", "nat = 'none'\nown_way_out = true\n[app]"),
         ('hosted_zone_id = "Z0123456789"', f'create_zone = true\ncertificate_arn = "{CERTIFICATE}"'),
     ],
@@ -259,7 +271,7 @@ def test_an_api_of_ones_own_proves_certificates_in_zones_that_nothing_points_to(
     assert read(tmp_path, local.replace('hosted_zone_id = "Z0123456789"', "create_zone = true")).create_zone
 
 
-@pytest.mark.parametrize("cidr", ["172.31.0.0/16", "192.168.0.0/16", "100.64.0.0/16", "10.0.16.0/20"])
+@pytest.mark.parametrize("cidr", ["172.31.0.0/16", "192.168.0.0/16", "100.64.0.0/16", "10.0.32.0/19"])
 def test_every_private_network_will_do(tmp_path, cidr):
     assert read(tmp_path, GOOD.replace("10.42.0.0/16", cidr)).network.cidr == cidr
 
@@ -316,7 +328,7 @@ def test_a_file_name_that_aws_takes_names_the_environment(tmp_path, name):
     assert read(tmp_path, GOOD, name=name).environment == name
 
 
-@given(base=st.integers(0, 255), prefix=st.integers(16, 20), letters=st.integers(2, 5))
+@given(base=st.integers(0, 255), prefix=st.integers(16, 19), letters=st.integers(2, 5))
 def test_subnets_never_overlap_and_a_new_zone_moves_none(base, prefix, letters):
     network = IPv4Network((f"10.{base}.0.0", prefix), strict=False)
     fewer, more = (
@@ -331,6 +343,7 @@ def test_subnets_never_overlap_and_a_new_zone_moves_none(base, prefix, letters):
     assert more.public_cidrs[:letters] == fewer.public_cidrs
     assert more.private_cidrs[:letters] == fewer.private_cidrs
     subnets = [IPv4Network(cidr) for cidr in (*more.public_cidrs, *more.private_cidrs)]
+    assert all(subnet.prefixlen <= 27 for subnet in subnets), "a balancer takes no smaller one"
     assert all(subnet.subnet_of(network) for subnet in subnets)
     assert not any(a.overlaps(b) for a in subnets for b in subnets if a is not b)
 
