@@ -245,11 +245,9 @@ def test_buckets_are_versioned_private_owned_tls_only_encrypted_and_cleaned_up(n
         assert bucket["BucketEncryption"]
         rules = {rule["Id"] for rule in bucket["LifecycleConfiguration"]["Rules"]}
         assert {"expire-old-versions", "abort-uploads"} <= rules
-        (tls,) = [
-            each
-            for each in policies[f"{title}Policy"]["PolicyDocument"]["Statement"]
-            if each["Effect"] == "Deny"
-        ]
+        said = policies[f"{title}Policy"]["PolicyDocument"]["Statement"]
+        (tls,) = [each for each in said if each["Sid"] == "TlsOnly"]
+        assert tls["Effect"] == "Deny"
         assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert (tls["Principal"], tls["Action"], len(tls["Resource"])) == ("*", "s3:*", 2)
 
