@@ -93,7 +93,7 @@ def test_the_hosts_in_service_by_role_with_their_data(fleet, aws_api):
         assert data["data_volume"].startswith("vol-") == (data["role"] != "app")
         assert data["ssh_known_hosts_file"].endswith(f".corral/known_hosts/{data['instance_id']}")
         assert data["environment"] == "test"
-        assert data["vpc_cidr"] == "10.20.0.0/16"
+        assert data["release_cidrs"] == ([] if data["role"] == "release" else ["10.20.16.0/20"])
         assert data["_sudo"] is True
 
 
