@@ -142,8 +142,9 @@ class App(Server):
     @field_validator("desired")
     @classmethod
     def _within(cls, value: int, info: ValidationInfo) -> int:
-        low, high = info.data.get("min", value), info.data.get("max", value)
-        if low <= high and not low <= value <= high:
+        # A wrong min, or a max below it, is a line of its own: what is right says what it can.
+        low, high = info.data.get("min", 1), info.data.get("max")
+        if high and not low <= value <= high:
             raise ValueError(f"{value} is outside min..max|give a number from {low} to {high}")
         return value
 

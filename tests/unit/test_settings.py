@@ -298,6 +298,14 @@ def test_everything_wrong_with_a_file_is_said_at_once(tmp_path):
     )
 
 
+def test_numbers_of_servers_are_judged_by_those_of_them_that_are_right(tmp_path):
+    text = GOOD.replace("min = 2", "min = 'two'").replace("desired = 2", "desired = 7")
+    assert complaint(tmp_path, text).problem.splitlines()[1:] == [
+        "  app.min: 'two' is of the wrong type. Write a whole number, without quotes.",
+        "  app.desired: 7 is outside min..max. Give a number from 1 to 6.",
+    ]
+
+
 def test_broken_toml_is_shown_with_line_and_column(tmp_path):
     error = complaint(tmp_path, 'account = "1"\nregion = eu-west-1\n')
     assert re.search(r"environments/mine.toml is not valid TOML: .*line 2, column 10", error.problem)
