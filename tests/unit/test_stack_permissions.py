@@ -7,7 +7,7 @@ import pytest
 from corral.settings import known, load
 from corral.stack import policies
 from lab.cloud.policies import allowed, denied
-from tests.unit.stacks import properties, rendered
+from tests.unit.stacks import properties
 
 ROLES = ("app", "db", "elk", "release")
 # What references come to.
@@ -281,11 +281,41 @@ def rendered_with(**changes):
 
 
 def test_two_environments_have_nothing_in_common():
-    """No resource of a policy of one names what belongs to the other; `rendered` is of the same account."""
+    """No resource of a policy of one names what belongs to the other, in the same account."""
     for mine, other in (("live", "test"), ("test", "live")):
         text = json.dumps([statement for _, statement in statements(mine)])
         assert load(mine).account == load(other).account
         assert f"-{other}" not in text
         assert f"/{other}/" not in text
         assert f"{other}.internal" not in text
-    assert rendered("live") != rendered("test")
+
+
+# What live's own things are called in environment test.
+TESTS = {
+    "chat-live": "chat-test",
+    "/live/": "/test/",
+    "live.internal": "test.internal",
+    "ZPRIVATE": "ZTEST",
+    "volume/vol-0": "volume/vol-1",
+}
+# What is the account's own, whatever the environment: lists of everything, and the key of Parameter Store.
+SHARED = {*policies.WITHOUT_RESOURCE, "kms:Decrypt"}
+
+
+def of_test(text):
+    for lives, tests in TESTS.items():
+        text = text.replace(lives, tests)
+    return "test" if text == "live" else text
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "asked"),
+    [row[:3] for row in MATRIX if row[3] and row[0] not in SHARED],
+    ids=[f"{row[0]} {n}" for n, row in enumerate(MATRIX) if row[3] and row[0] not in SHARED],
+)
+def test_whatever_a_role_may_do_it_may_do_to_no_other_environment(action, resource, asked):
+    there = {key: [of_test(value) for value in values] for key, values in asked.items()}
+    assert (of_test(resource), there) != (resource, asked), "it is another environment's"
+    assert not [
+        role for role, held in documents("live").items() if allowed(held, action, of_test(resource), there)
+    ]
