@@ -188,6 +188,26 @@ def test_servers_are_not_moved_to_other_zones_without_a_word(there, of):  # noqa
     assert (members(there, "app"), members(there, "db")) == ([server], [database])
 
 
+def test_a_server_moves_to_another_zone_when_that_is_asked_for(served):
+    [before] = members(served, "db")
+    made = client(served, "ec2").create_volume(AvailabilityZone="eu-west-1b", Size=1)["VolumeId"]
+    other = but(served, "db", zone="eu-west-1b", data_volume=made)
+    with pytest.raises(CorralError) as caught:
+        corral_stack(other, "apply", "-y", "--allow-replacement")
+    assert caught.value.problem == (
+        f"This would move running servers to other subnets: chat-served-db ({before} at least)."
+    )
+    asked = ("--allow-replacement", "--replace-servers")
+    assert (
+        "chat-served-db: 1 running server will be replaced."
+        in corral_stack(other, "apply", "-y", *asked).output
+    )
+    [after] = members(served, "db")
+    found = client(served, "ec2").describe_instances(InstanceIds=[after])["Reservations"][0]["Instances"][0]
+    assert found["Placement"]["AvailabilityZone"] == "eu-west-1b"
+    assert "nothing to change" in corral_stack(other, "diff").output
+
+
 @pytest.mark.parametrize(
     ("change", "named", "remedy"),
     [
