@@ -98,6 +98,8 @@ def test_sshd_reads_its_configuration(tmp_path):
         "pubkeyauthentication yes",
         "authenticationmethods publickey",
         "x11forwarding no",
+        # The release server is the jump host (docs/reaching-hosts.md).
+        "allowtcpforwarding yes",
     } <= set(rules)
 
 
