@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from lab.cloud.cloudformation.resources.base import Properties, Refused
 from lab.cloud.cloudformation.resources.update_policy import Policy
 
@@ -163,9 +165,14 @@ class Roll:
     def _terminate(self, instance: str, *, replaced: bool) -> None:
         if not replaced:
             self._update(MinSize=max(0, self._group()["DesiredCapacity"] - 1))
-        self.groups.terminate_instance_in_auto_scaling_group(
-            InstanceId=instance, ShouldDecrementDesiredCapacity=not replaced
-        )
+        try:
+            self.groups.terminate_instance_in_auto_scaling_group(
+                InstanceId=instance, ShouldDecrementDesiredCapacity=not replaced
+            )
+        except ClientError as error:
+            # It was given up a moment ago, and is gone.
+            if "Instance Id not found" not in str(error):
+                raise
 
     @contextmanager
     def _suspended(self, processes: list[str]) -> Iterator[None]:
