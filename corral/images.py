@@ -7,6 +7,7 @@ tomorrow boots what its neighbours boot.
 from dataclasses import dataclass
 from typing import Any
 
+from corral import parameters
 from corral.aws import client, explained
 from corral.errors import CorralError
 from corral.settings import Settings
@@ -28,9 +29,15 @@ class Pin:
 
 
 def pinned(settings: Settings) -> str | None:
-    """The id of the environment's image; None before the first apply. Raises CorralError."""
+    """The id of the environment's image; None before the first apply.
+
+    Raises CorralError when it is another project's environment of the same name that has pinned one.
+    """
     with explained(settings):
-        return _value(client(settings, "ssm"), settings.image_parameter)
+        found = _value(client(settings, "ssm"), settings.image_parameter)
+    if found:
+        parameters.refuse_anothers(settings, settings.image_parameter)
+    return found
 
 
 def latest(settings: Settings) -> str:
@@ -78,8 +85,7 @@ def _value(ssm: Any, name: str) -> str | None:
 def _write(settings: Settings, image: str, again: bool) -> None:
     # Tags cannot be given when a value is overwritten. No data type "aws:ec2:image": such a parameter exists
     # only after a while, when EC2 has looked at it (Systems Manager User Guide, "Native parameter support").
-    tags = [{"Key": "corral:environment", "Value": settings.environment}]
-    more = {"Overwrite": True} if again else {"Tags": tags}
+    more = {"Overwrite": True} if again else {"Tags": parameters.tags(settings)}
     with explained(settings):
         client(settings, "ssm").put_parameter(
             Name=settings.image_parameter,

@@ -100,8 +100,8 @@ def _hosted_zone(settings: Settings) -> Iterator[str]:
     found = _found("NoSuchHostedZone", lambda: client(settings, "route53").get_hosted_zone(Id=zone_id))
     if not found:
         yield (
-            f"hosted_zone_id: there is no hosted zone {zone_id}. See `aws route53 list-hosted-zones`, or let"
-            " the stack make one: create_zone = true."
+            f"hosted_zone_id: there is no hosted zone {zone_id}. See `aws route53 list-hosted-zones`; or make"
+            " one, and let the registrar (or the zone above) point to it, before the stack is applied."
         )
         return
     name = found["HostedZone"]["Name"].rstrip(".")

@@ -2,6 +2,7 @@
 
 import secrets
 
+from corral import parameters
 from corral.aws import client, explained
 from corral.settings import Settings
 
@@ -12,7 +13,10 @@ PARAMETERS_A_CALL = 10
 
 
 def make_once(settings: Settings, role: str, name: str) -> bool:
-    """Make the secret `name` of `role` unless it is there; whether it was made. Nobody learns the value."""
+    """Make the secret `name` of `role` unless it is there; whether it was made. Nobody learns the value.
+
+    One that somebody made by hand becomes the environment's own. Raises CorralError for another project's.
+    """
     with explained(settings):
         ssm = client(settings, "ssm")
         try:
@@ -22,23 +26,30 @@ def make_once(settings: Settings, role: str, name: str) -> bool:
                 Type="SecureString",
                 Overwrite=False,
                 Description=f"{settings.project}, made by corral",
-                Tags=[{"Key": "corral:environment", "Value": settings.environment}],
+                Tags=parameters.tags(settings),
             )
         except ssm.exceptions.ParameterAlreadyExists:
+            parameters.adopt(settings, settings.parameter(role, name))
             return False
     return True
 
 
 def names(settings: Settings) -> list[str]:
-    """Names of all parameters under /corral/<environment>, sorted."""
-    below = [{"Key": "Path", "Option": "Recursive", "Values": [settings.parameter_prefix]}]
+    """Names of the environment's own parameters under /corral/<environment>, sorted.
+
+    What is another project's, or was put there by hand and adopted by nobody, is none of them.
+    """
+    ours = [
+        {"Key": "Path", "Option": "Recursive", "Values": [settings.parameter_prefix]},
+        {"Key": f"tag:{parameters.PROJECT}", "Values": [settings.project]},
+    ]
     with explained(settings):
-        pages = client(settings, "ssm").get_paginator("describe_parameters").paginate(ParameterFilters=below)
+        pages = client(settings, "ssm").get_paginator("describe_parameters").paginate(ParameterFilters=ours)
         return sorted(parameter["Name"] for page in pages for parameter in page["Parameters"])
 
 
 def forget_all(settings: Settings) -> list[str]:
-    """Delete everything under /corral/<environment>: no server reads it any more. Returns the names."""
+    """Delete the environment's own parameters: no server reads them any more. Returns the names."""
     found = names(settings)
     with explained(settings):
         for start in range(0, len(found), PARAMETERS_A_CALL):

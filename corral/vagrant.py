@@ -96,9 +96,9 @@ def _data(settings: Settings, name: str, role: str) -> dict[str, Any]:
         # Nobody but this machine reaches these, and there is no store of secrets here.
         "database_password_command": "echo for-machines-of-a-developer-only",
         "environment": "vagrant",
-        "vpc_cidr": NETWORK,
         "balancer_cidrs": [NETWORK],
         "app_cidrs": [NETWORK],
+        "release_cidrs": [],
         "ssh_cidrs": OPERATORS,
         "database": {**database, **own[role]},
     }

@@ -9,8 +9,8 @@ from tasks.lib.shell import command_line
 
 PACKAGES = ["openssh-server"]
 
-# The security group says it once more, from outside, and of the fleet lets in the release server alone.
-PORTS = [Port(22, sources=("ssh_cidrs", "vpc_cidr"))]
+# The security group says it once more, from outside; of that subnet it lets in the release server alone.
+PORTS = [Port(22, sources=("ssh_cidrs", "release_cidrs"))]
 
 
 def configure():

@@ -1,11 +1,17 @@
 """The `corral` command. Its groups are entry points of pyproject.toml, loaded when they are called."""
 
+import errno
+import os
+import sys
 from importlib.metadata import entry_points
 
 import click
 
 from corral.cli.common import Chosen, environment_option, fail
 from corral.errors import CorralError
+
+# So the system says that no more can be written; other errors are no reader's to mend.
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class Groups(click.Group):
@@ -58,3 +64,10 @@ def main() -> None:
         corral(prog_name="corral")
     except CorralError as error:
         fail(error)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        # What is left in the buffer would be tried again, and fail again, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        what = error.filename or "The output"
+        fail(CorralError(f"{what} can't be written: {error.strerror}.", "Make room, or write elsewhere."))

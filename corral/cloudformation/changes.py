@@ -11,6 +11,9 @@ Verb = Literal["added", "imported", "changed", "replaced", "removed", "kept"]
 HOLD_DATA = {"AWS::EC2::Volume", "AWS::S3::Bucket", "AWS::Route53::HostedZone"}
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
 LAUNCH_TEMPLATE = "AWS::EC2::LaunchTemplate"
+VPC = "AWS::EC2::VPC"
+SUBNET = "AWS::EC2::Subnet"
+SUBNETS_OF_A_GROUP = "VPCZoneIdentifier"
 
 # CloudFormation's word for a value that only the change itself brings about.
 UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
@@ -58,6 +61,15 @@ class Change:
         return self.kind == GROUP and self.verb == "replaced"
 
     @property
+    def moves_servers(self) -> bool:
+        """Whether a group gets other subnets: servers in those that it leaves go, and the rest is evened out.
+
+        (Auto Scaling User Guide, "Rebalancing activities": when the group's zones change.)
+        """
+        other = any(each.path.split(".")[0] == SUBNETS_OF_A_GROUP for each in self.differences)
+        return self.kind == GROUP and self.verb == "changed" and other
+
+    @property
     def only_consent(self) -> bool:
         """Whether it changes nothing but whether later changes may replace servers."""
         policy = "UpdatePolicy"
@@ -71,6 +83,28 @@ def read(raw: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
     found = (_change(each["ResourceChange"]) for each in raw if each.get("Type", "Resource") == "Resource")
     order = ["replaced", "removed", "kept", "changed", "imported", "added"]
     return tuple(sorted(found, key=lambda change: (order.index(change.verb), change.resource)))
+
+
+def network_made_anew(changes: Iterable[Change]) -> list[Change]:
+    """What of the network would be made a second time, in addresses that the first one still holds.
+
+    CloudFormation makes what is new before it deletes what is old, and AWS moves neither a balancer nor
+    servers from one VPC to another: it could only fail half-way, and go back.
+    """
+    found = [each for each in changes if each.kind in {VPC, SUBNET}]
+    again = [each for each in found if each.verb == "replaced"]
+    verbs = {each.verb for each in found if each.kind == SUBNET}
+    # A subnet's addresses follow from its zone's place in `zones`: a new one gets those of one that goes.
+    exchanged = {"added", "removed"} <= verbs
+    return again or [each for each in found if exchanged and each.verb == "removed"]
+
+
+def zones_that_stay(template: Mapping[str, Any], changes: Iterable[Change], group: str) -> set[str]:
+    """The zones of the subnets that a group has afterwards, of those that are there already."""
+    new = {each.resource for each in changes if each.kind == SUBNET and each.verb in {"added", "replaced"}}
+    resources = template["Resources"]
+    subnets = {each["Ref"] for each in resources[group]["Properties"][SUBNETS_OF_A_GROUP]}
+    return {resources[title]["Properties"]["AvailabilityZone"] for title in subnets - new}
 
 
 def groups_with_other_launch(template: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, str]:

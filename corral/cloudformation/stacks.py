@@ -60,15 +60,20 @@ class Resource:
 
 
 def find(settings: Settings, stack_id: str | None = None) -> Stack | None:
-    """The environment's stack, or the one of that id, which may be deleted; None when there is none."""
+    """The environment's stack, or the one of that id, which may be deleted; None when there is none.
+
+    Raises CorralError when the stack of that name is another environment's.
+    """
     with explained(settings):
         cloud = client(settings, "cloudformation")
         try:
-            return _stack(cloud.describe_stacks(StackName=stack_id or settings.stack_name)["Stacks"][0])
+            found = _stack(cloud.describe_stacks(StackName=stack_id or settings.stack_name)["Stacks"][0])
         except ClientError as error:
             if "does not exist" in error.response["Error"]["Message"]:
                 return None
             raise
+    _refuse_anothers(settings, found)
+    return found
 
 
 def require(settings: Settings) -> Stack:
@@ -128,6 +133,18 @@ def protect(settings: Settings) -> None:
             client(settings, "cloudformation").update_termination_protection(
                 StackName=settings.stack_name, EnableTerminationProtection=wanted
             )
+
+
+def _refuse_anothers(settings: Settings, stack: Stack) -> None:
+    """Project chat-a with environment b, and chat with a-b, give one name to two stacks."""
+    mine = (settings.project, settings.environment)
+    said = (stack.tags.get("corral:project", mine[0]), stack.tags.get("corral:environment", mine[1]))
+    if said != mine:
+        raise CorralError(
+            f"Stack {stack.name} is that of project {said[0]}, environment {said[1]}.",
+            f"Give environment {settings.environment} of project {settings.project} another name.",
+            SEE,
+        )
 
 
 def _stack(raw: dict[str, Any]) -> Stack:

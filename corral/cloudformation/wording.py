@@ -34,7 +34,8 @@ class Line:
 def lines(change: Change) -> list[Line]:
     """The change in words: the resource, then what of it changes."""
     verb = change.verb if change.sure else f"perhaps {change.verb}"
-    style = LOST if change.loses_data or change.loses_servers else STYLES[change.verb]
+    loses = change.loses_data or change.loses_servers or change.moves_servers
+    style = LOST if loses else STYLES[change.verb]
     named = f" {change.physical}" if change.physical and change.verb != "changed" else ""
     said = [Line(f"  {verb:9} {change.resource}  {change.kind}{named}", style)]
     if remark := _remark(change):
@@ -67,6 +68,8 @@ def _remark(change: Change) -> str:
             return "It holds data, which goes with it."
         case "kept":
             return "It leaves the stack, and stays in the account."
+        case "changed" if change.moves_servers:
+            return "Its servers are spread over other subnets."
         case "changed" if change.only_consent:
             return "Only in whether a change may replace its servers."
         case "imported":

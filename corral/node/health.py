@@ -10,7 +10,7 @@ SECONDS = 15
 def unit_states(notes: Path) -> dict[str, str]:
     """{unit: "active", "failed"…} of the units that are to run, and of any other one that failed.
 
-    Left out are those that found a condition of theirs unmet, as chrony does in a container (systemd.unit(5)).
+    Left out are those that found a condition unmet, as chrony does in a container (systemd.unit(5)).
     """
     units = (notes / "units").read_text().split() if (notes / "units").exists() else []
     states = {}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from corral.errors import CorralError
 from corral.settings.kinds import NAME
-from corral.settings.model import SEE, SINGLETONS, Settings
+from corral.settings.model import SINGLETONS, Settings
+from corral.settings.sentences import SEE
 
 __all__ = ["ENVIRONMENTS", "ROOT", "SINGLETONS", "Settings", "branch_name", "known", "load", "of_branch"]
 

@@ -28,6 +28,10 @@ def _domain(value: str) -> str:
         raise ValueError(
             f"{value!r} is not a domain name|write one such as chat.example.com, in small letters"
         )
+    # No top-level domain is a number (RFC 3696, section 2).
+    if value.rpartition(".")[2].isdigit():
+        problem = f"{value!r} is an address, for which there is neither a zone nor a certificate"
+        raise ValueError(f"{problem}|write a domain name such as chat.example.com")
     return value
 
 
@@ -48,6 +52,14 @@ def _environment(value: str) -> str:
     return value
 
 
+def _region(value: str) -> str:
+    # Their ARNs begin otherwise, and several services differ (AWS General Reference, "ARN format").
+    if value.startswith(("cn-", "us-gov-", "us-iso")):
+        problem = f"{value} is in a partition of AWS of its own, for which corral's policies are not made"
+        raise ValueError(f"{problem}|choose another region, such as eu-west-1")
+    return value
+
+
 def _timezone(value: str) -> str:
     # A machine without tzdata knows no zone at all: the host's own check has the say then.
     known = zoneinfo.available_timezones()
@@ -59,6 +71,7 @@ def _timezone(value: str) -> str:
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Account = Annotated[str, AfterValidator(_account)]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$"), AfterValidator(_region)]
 Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*\.(nano|micro|small|medium|\d*x?large|metal)$")]
 EnvironmentName = Annotated[str, AfterValidator(_environment)]

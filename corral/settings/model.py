@@ -1,6 +1,5 @@
 """All settings of one environment, and the names that follow from them."""
 
-import tomllib
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import CorralError
-from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Timezone, Zone
+from corral.settings import files
+from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Region, Timezone, Zone
 from corral.settings.sections import (
     App,
     Aws,
@@ -26,10 +26,11 @@ from corral.settings.sections import (
     Singleton,
     Ssh,
 )
-from corral.settings.sentences import explain
+from corral.settings.sentences import SEE, explain
 
-SEE = "docs/settings.md"
 POLICY_ARN = r"^arn:aws[\w-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+$"
+# The first name of a certificate (ACM API reference, RequestCertificate: "cannot exceed 64 octets").
+LONGEST_CERTIFIED = 64
 # Roles of one server each.
 SINGLETONS = ("db", "elk", "release")
 
@@ -43,11 +44,12 @@ class Settings(Section):
     pattern: Annotated[str | None, Field(exclude=True, validation_alias="file of branches")] = None
     project: Name = "chat"
     account: Account
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Region
     zones: tuple[Zone, ...]
     domain: Domain
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{3,31}$")] | None = None
     create_zone: bool = False
+    aws: Aws = Aws()
     certificate_arn: Annotated[str, Field(pattern=r"^arn:aws[\w-]*:acm:")] | None = None
     termination_protection: bool = True
     keep_data: bool = True
@@ -56,7 +58,6 @@ class Settings(Section):
     alarm_topic: Annotated[str, Field(pattern=r"^arn:aws[\w-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$")] | None = None
     timezone: Timezone = "UTC"
     locale: Annotated[str, Field(pattern=r"^[A-Za-z_]+(\.[A-Za-z0-9-]+)?(@\w+)?$")] = "C.UTF-8"
-    aws: Aws = Aws()
     network: Network
     balancer: Balancer = Balancer()
     image: Image = Image()
@@ -98,7 +99,22 @@ class Settings(Section):
         if not given and {"hosted_zone_id", "create_zone"} <= info.data.keys():
             raise ValueError(
                 "no certificate can be made, as no zone is named to prove the domain in"
-                "|give hosted_zone_id (or create_zone = true), or the ARN of a certificate"
+                "|give hosted_zone_id, or the ARN of a certificate"
+            )
+        domain = info.data.get("domain", "")
+        if not value and len(domain) > LONGEST_CERTIFIED:
+            raise ValueError(
+                f"{domain} has {len(domain)} characters, and a certificate takes {LONGEST_CERTIFIED} at most"
+                "|shorten domain (or the branch's name), or give the ARN of a certificate, such as one for"
+                " *.example.com"
+            )
+        # A certificate is proven by a record that Amazon looks up from outside: in a zone that is being made,
+        # which nothing points to yet, it is not found, and the stack's creation waits until it fails.
+        amazons = "aws" in info.data and not info.data["aws"].endpoint_url
+        if info.data.get("create_zone") and amazons and not value:
+            raise ValueError(
+                "none can be proven in a zone that the stack makes, as nothing points to it yet"
+                "|give the ARN of a certificate that exists, or the hosted_zone_id of a zone that does"
             )
         return value
 
@@ -196,25 +212,10 @@ class Settings(Section):
         `branch`: make the environment of that name out of it, with a domain of its own below the file's.
         """
         shown = f"{path.parent.name}/{path.name}"
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            remedy = "Make it a file that you may read."
-            raise CorralError(f"{shown} cannot be read: {error.strerror}.", remedy, SEE) from None
-        except UnicodeDecodeError as error:
-            raise CorralError(
-                f"{shown} is not UTF-8 text: {error.reason} at byte {error.start}.", see=SEE
-            ) from None
-        except tomllib.TOMLDecodeError as error:
-            remedy = "Mend the file there; texts stand in quotes, lists in brackets."
-            raise CorralError(f"{shown} is not valid TOML: {error}.", remedy, SEE) from None
-        named = {"file name": branch or path.stem}
+        values = files.values(path, shown) | {"file name": branch or path.stem}
         if branch:
-            if "branch_days" not in values:
-                remedy = "Use environments/branch.toml, or give the file branch_days."
-                raise CorralError(f"No environments of branches are made from {shown}.", remedy, SEE)
-            named |= {"file of branches": path.stem, "domain": f"{branch}.{values.get('domain')}"}
+            values |= files.of_branch(values, path.stem, shown, branch)
         try:
-            return cls.model_validate({**values, **named})
+            return cls.model_validate(values)
         except ValidationError as error:
             raise CorralError(*explain(shown, error, cls), SEE) from None

@@ -39,6 +39,7 @@ class Network(Section):
     """The VPC, and who may come in by SSH."""
 
     cidr: Cidr
+    own_way_out: bool = False
     nat: Literal["none", "one", "per-zone"] = "one"
     operator_cidrs: tuple[Cidr, ...] = ()
     direct_ssh_cidrs: tuple[Cidr, ...] = ()
@@ -58,11 +59,23 @@ class Network(Section):
             )
         return value
 
+    @field_validator("nat")
+    @classmethod
+    def _a_way_out(cls, value: str, info: ValidationInfo) -> str:
+        if value == "none" and not info.data.get("own_way_out"):
+            raise ValueError(
+                "without NAT no server reaches the AWS API, nor packages: none would ever be ready"
+                '|write "one"; or, if you route the private subnets yourself, own_way_out = true beside it'
+            )
+        return value
+
     @field_validator("cidr")
     @classmethod
     def _room_for_subnets(cls, value: str) -> str:
-        if not 16 <= IPv4Network(value).prefixlen <= 20:
-            raise ValueError("a VPC is a /16 to a /20 here|write one such as 10.42.0.0/16")
+        # A public subnet is 8 bits smaller, and a balancer wants a /27 at least (Elastic Load Balancing,
+        # "Subnets for your load balancer").
+        if not 16 <= IPv4Network(value).prefixlen <= 19:
+            raise ValueError("a VPC is a /16 to a /19 here|write one such as 10.42.0.0/16")
         if not any(IPv4Network(value).subnet_of(private) for private in PRIVATE):
             raise ValueError(
                 f"{value} holds addresses of the internet, which hosts could then not reach"
@@ -156,8 +169,9 @@ class App(Server):
     @field_validator("desired")
     @classmethod
     def _within(cls, value: int, info: ValidationInfo) -> int:
-        low, high = info.data.get("min", value), info.data.get("max", value)
-        if low <= high and not low <= value <= high:
+        # A wrong min, or a max below it, is a line of its own: what is right says what it can.
+        low, high = info.data.get("min", 1), info.data.get("max")
+        if high and not low <= value <= high:
             raise ValueError(f"{value} is outside min..max|give a number from {low} to {high}")
         return value
 

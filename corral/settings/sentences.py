@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+SEE = "docs/settings.md"
 # pydantic's names of errors (docs.pydantic.dev, "Validation Errors"), and TOML's words for what it wanted.
 WANTED = {
     "string_type": "a text in quotes",

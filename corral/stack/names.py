@@ -13,10 +13,14 @@ from corral.stack.tags import tags
 
 @dataclass(frozen=True)
 class Zones:
-    """The private zone, and the id of the zone of the site: None when the site's DNS is somebody else's."""
+    """The private zone, and the id of the zone of the site: None when the site's DNS is somebody else's.
+
+    `name_servers`: a list of those of a site's zone that the stack makes.
+    """
 
     private: route53.HostedZone
     site_id: str | Ref | None
+    name_servers: GetAtt | None = None
 
 
 def add_zones(template: Template, settings: Settings, net: Network) -> Zones:
@@ -40,7 +44,7 @@ def add_zones(template: Template, settings: Settings, net: Network) -> Zones:
             **kept(settings),
         )
     )
-    return Zones(private, Ref(site))
+    return Zones(private, Ref(site), GetAtt(site, "NameServers"))
 
 
 def add_certificate(template: Template, settings: Settings, zones: Zones) -> str | Ref:

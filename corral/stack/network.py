@@ -43,6 +43,7 @@ def add(template: Template, settings: Settings) -> Network:
             VpcEndpointType="Gateway",
             ServiceName=f"com.amazonaws.{settings.region}.s3",
             RouteTableIds=[Ref(table) for table in tables],
+            Tags=tags(settings, "s3"),
         )
     )
     associations = [f"{subnet.title}Routes" for subnet in private]

@@ -55,7 +55,7 @@ def elk(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
 def release(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
     """The release server finds the fleet, writes releases and bundles, points to them, and reads reports.
 
-    A key of a release is written once: conditional writes see to that, and versions keep what was there.
+    A release, once written, stays: the bucket's own policy sees to that (storage.py).
     """
     where = f"{settings.region}:{settings.account}"
     bucket = _bucket(settings)

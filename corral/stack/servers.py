@@ -99,5 +99,8 @@ def _launch_template(
             f"{role.capitalize()}Launch",
             LaunchTemplateName=settings.role_name(role),
             LaunchTemplateData=data,
+            TagSpecifications=[
+                ec2.TagSpecifications(ResourceType="launch-template", Tags=tags(settings, role))
+            ],
         )
     )

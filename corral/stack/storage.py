@@ -8,6 +8,9 @@ from troposphere import GetAtt, Ref, Template, ec2, s3
 from corral.settings import SINGLETONS, Settings
 from corral.stack.tags import tags
 
+# What is written once, and never overwritten, by whomever.
+WRITTEN_ONCE = ("releases/*", "runtimes/*", "bundles/*")
+
 
 @dataclass(frozen=True)
 class Buckets:
@@ -20,10 +23,10 @@ class Buckets:
 
 def add(template: Template, settings: Settings) -> Buckets:
     """Add the buckets and their policies."""
-    # A release is written once and never overwritten: an old version is somebody's mistake, kept for a while.
+    # Pointers and reports are overwritten: what they said is kept for a while.
     rules = [_expire_old_versions(90), *_expire_reports(30)]
     releases = _bucket(template, settings, "Releases", settings.releases_bucket, *rules)
-    _policy(template, settings, releases, [])
+    _policy(template, settings, releases, [_written_once(releases)])
     if not settings.balancer.access_logs:
         return Buckets(releases)
     days = settings.balancer.access_log_days
@@ -139,6 +142,25 @@ def _policy(
             **kept(settings),
         )
     )
+
+
+def _written_once(releases: s3.Bucket) -> dict[str, object]:
+    """Whoever writes there must ask S3 to do so only if nothing is there (`If-None-Match: *`).
+
+    The parts of an upload in several can't; what puts them together must. (S3 User Guide, "Enforce
+    conditional writes on Amazon S3 buckets".)
+    """
+    return {
+        "Sid": "WrittenOnce",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": [_within(releases, keys) for keys in WRITTEN_ONCE],
+        "Condition": {
+            "Null": {"s3:if-none-match": "true"},
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        },
+    }
 
 
 def _balancer_may_write(settings: Settings, logs: s3.Bucket) -> dict[str, object]:

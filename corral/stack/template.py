@@ -2,7 +2,7 @@
 
 import json
 
-from troposphere import Output, Parameter, Ref, Template
+from troposphere import Join, Output, Parameter, Ref, Template
 
 from corral.settings import Settings
 from corral.stack import alarms, balancer, limits, names, network, roles, security, servers, storage
@@ -38,6 +38,9 @@ def assemble(settings: Settings) -> Template:
     _tell(template, "ReleasesBucket", Ref(buckets.releases), "Releases, runtimes and pointers")
     _tell(template, "Vpc", Ref(net.vpc), "The environment's network")
     _tell(template, "PrivateZone", Ref(zones.private), f"Route 53 zone of {settings.private_zone}")
+    if zones.name_servers:
+        named = f"What the registrar, or the zone above, must name for {settings.domain}"
+        _tell(template, "NameServers", Join(" ", zones.name_servers), named)
     return template
 
 

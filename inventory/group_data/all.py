@@ -13,7 +13,9 @@ private_zone = __settings.private_zone
 timezone = __settings.timezone
 locale = __settings.locale
 
-vpc_cidr = __settings.network.cidr
+# The subnet of the release server, from which it reaches all other hosts.
+__subnets = dict(zip(__settings.zones, __settings.private_cidrs, strict=True))
+release_cidrs = [__subnets[__settings.singleton_zone("release")]]
 balancer_cidrs = list(__settings.public_cidrs)
 app_cidrs = list(__settings.private_cidrs)
 # Who may come in by SSH beside the fleet itself; the release server's own data says more.

@@ -46,6 +46,8 @@ def context(service: str, action: str, response: Any) -> dict[str, list[str]]:
         for key in ("prefix", "delimiter"):
             if key in response.querystring:
                 found[f"s3:{key}"] = list(response.querystring[key])
+        if action == "PutObject":
+            found |= _conditions_of_a_write(response)
     return found
 
 
@@ -65,6 +67,18 @@ def resource_context(service: str, resource: str, response: Any) -> dict[str, li
         for key, value in tags.items()
         for prefix in ("aws", service)
     }
+
+
+def _conditions_of_a_write(response: Any) -> dict[str, list[str]]:
+    """On what an object is written; and whether it is: beginning an upload in parts, or a part, is no object.
+
+    (S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".)
+    """
+    said = {"s3:if-none-match": "If-None-Match", "s3:if-match": "If-Match"}
+    found = {key: [response.headers[name]] for key, name in said.items() if response.headers.get(name)}
+    asked = response.querystring
+    whole = not ("uploads" in asked or ("uploadId" in asked and "partNumber" in asked))
+    return found | {"s3:objectcreationoperation": [str(whole).lower()]}
 
 
 def _volume_and_instance(response: Any) -> list[str]:

@@ -13,7 +13,7 @@ class Port:
     """A port of this host that others may reach.
 
     `sources`: names of host data that hold a network or a list of networks ("balancer_cidrs", "app_cidrs",
-    "vpc_cidr", "ssh_cidrs"); only from there.
+    "release_cidrs", "ssh_cidrs"); only from there.
     """
 
     number: int

@@ -10,8 +10,8 @@ from tests.lab.fleet import ROOT, Fleet, run
 from tests.lab.visitors import CHROMIUM
 
 STATE = Path("/var/lib/corral-lab")
-# These take the lab down on purpose, so they come last, and in this order.
-LAST = ("test_teardown.py", "test_faults.py")
+# These take the fleet or the lab down on purpose, so they come last, and in this order.
+LAST = ("test_deletion.py", "test_teardown.py", "test_faults.py")
 
 
 def pytest_addoption(parser):

@@ -81,10 +81,10 @@ class Converge:
 
 
 class Fleet:
-    """The environment `lab`, as an operator reaches it."""
+    """An environment that lives in the lab, as an operator reaches it."""
 
-    def __init__(self):
-        self.settings = settings.load("lab")
+    def __init__(self, environment="lab"):
+        self.settings = settings.load(environment)
 
     def client(self, service):
         """A boto3 client of the lab's AWS API."""
@@ -116,7 +116,7 @@ class Fleet:
             "inventory/aws.py",
             "deploy.py",
             *arguments,
-            CORRAL_ENV="lab",
+            CORRAL_ENV=self.settings.reference,
             check=check,
         )
         if not check:

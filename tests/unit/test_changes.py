@@ -2,8 +2,18 @@
 
 import pytest
 
-from corral.cloudformation.changes import UNKNOWN, Change, Difference, groups_with_other_launch, read
+from corral.cloudformation.changes import (
+    UNKNOWN,
+    Change,
+    Difference,
+    groups_with_other_launch,
+    network_made_anew,
+    read,
+    zones_that_stay,
+)
 from corral.cloudformation.wording import counted, lines, summary
+
+SUBNETS = (Difference("VPCZoneIdentifier.1", "subnet-1", "subnet-2"),)
 
 
 def detail(path, before=None, after=None, **more):
@@ -69,6 +79,47 @@ def test_a_group_is_replaced_only_where_that_is_sure():
     surely = one("Modify", group, Replacement="True")
     assert (perhaps.verb, perhaps.sure, perhaps.loses_servers) == ("changed", True, False)
     assert (surely.verb, surely.loses_servers) == ("replaced", True)
+
+
+def test_a_group_moves_its_servers_where_its_subnets_change():
+    group = "AWS::AutoScaling::AutoScalingGroup"
+    moves = [
+        one("Modify", group, detail("/Properties/VPCZoneIdentifier/1", "subnet-1", "subnet-2")),
+        one("Modify", group, {"Target": {"Attribute": "Properties", "Name": "VPCZoneIdentifier"}}),
+    ]
+    stays = [
+        one("Modify", group, detail("/Properties/MaxSize", "1", "2")),
+        one("Add", group, detail("/Properties/VPCZoneIdentifier/1", None, "subnet-2")),
+        one("Modify", "AWS::Lambda::Function", {"Target": {"Name": "VPCZoneIdentifier"}}),
+    ]
+    assert [each.moves_servers for each in moves + stays] == [True] * 2 + [False] * 3
+
+
+def subnet(verb, title="PublicA"):
+    return Change(verb, title, "AWS::EC2::Subnet")
+
+
+@pytest.mark.parametrize(
+    ("found", "anew"),
+    [
+        ([Change("replaced", "Vpc", "AWS::EC2::VPC"), subnet("replaced")], ["Vpc", "PublicA"]),
+        ([subnet("replaced"), subnet("added", "PublicD")], ["PublicA"]),
+        ([subnet("removed"), subnet("added", "PublicD")], ["PublicA"]),
+        ([subnet("removed"), subnet("removed", "PublicB")], []),
+        ([subnet("added"), subnet("changed", "PublicB"), Change("changed", "Vpc", "AWS::EC2::VPC")], []),
+        ([Change("replaced", "Route", "AWS::EC2::Route")], []),
+    ],
+)
+def test_a_network_that_would_be_made_a_second_time_is_known(found, anew):
+    assert [each.resource for each in network_made_anew(found)] == anew
+
+
+def test_zones_that_stay_are_those_of_subnets_that_are_there():
+    places = {f"Private{zone.upper()}": {"Properties": {"AvailabilityZone": zone}} for zone in "abc"}
+    group = {"Properties": {"VPCZoneIdentifier": [{"Ref": "PrivateA"}, {"Ref": "PrivateC"}]}}
+    template = {"Resources": {"AppGroup": group} | places}
+    assert zones_that_stay(template, [], "AppGroup") == {"a", "c"}
+    assert zones_that_stay(template, [subnet("added", "PrivateC")], "AppGroup") == {"a"}
 
 
 def test_a_property_is_told_once_with_the_most_that_is_known():
@@ -190,6 +241,12 @@ def test_how_metadata_is_read_is_no_secret():
             "bold red",
         ),
         (
+            Change("changed", "AppGroup", "AWS::AutoScaling::AutoScalingGroup", differences=SUBNETS),
+            "changed   AppGroup  AWS::AutoScaling::AutoScalingGroup",
+            "Its servers are spread over other subnets.",
+            "bold red",
+        ),
+        (
             Change(
                 "changed",
                 "AppGroup",
@@ -203,7 +260,7 @@ def test_how_metadata_is_read_is_no_secret():
     ],
 )
 def test_what_is_remarkable_is_said(found, first, remark, style):
-    assert said(found) == [first, remark]
+    assert said(found)[:2] == [first, remark]
     assert lines(found)[0].style == style
 
 

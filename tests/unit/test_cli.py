@@ -159,6 +159,16 @@ def test_what_an_environment_costs_is_a_table_or_json():
     assert sum(row["total"] for row in rows) == pytest.approx(805.88)
 
 
+@pytest.mark.parametrize("words", [["render"], ["cost"], ["cost", "--json"]])
+def test_output_that_cannot_be_written_is_a_sentence(words):
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run([CORRAL, "stack", *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert run.returncode == 1
+    assert run.stderr.startswith("corral: The output can't be written: No space left on device.\n")
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+
+
 def test_a_command_that_is_none_is_refused():
     run = corral("stak")
     assert run.returncode == 2

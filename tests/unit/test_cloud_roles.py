@@ -165,6 +165,27 @@ def test_of_many_writers_who_all_write_only_if_nothing_is_there_one_wins(account
     assert account.s3.get_object(Bucket=BUCKET, Key="once")["Body"].read() == str(wins[0]).encode()
 
 
+def test_what_is_written_once_is_overwritten_by_nobody(account):
+    """The bucket's policy wants each write there to be conditional: whole objects, and those put together."""
+    s3, key = account.as_role("s3", "release"), "releases/app/9/app.tar.zst"
+    where = {"Bucket": BUCKET, "Key": key}
+    with refused("AccessDenied|403"):
+        s3.put_object(**where, Body=b"whatever is there")
+    s3.put_object(**where, Body=b"first", IfNoneMatch="*")
+    with refused("PreconditionFailed"):
+        s3.put_object(**where, Body=b"second", IfNoneMatch="*")
+
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    part = s3.upload_part(**upload, PartNumber=1, Body=b"third")
+    parts = {"MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}}
+    with refused("AccessDenied|403"):
+        s3.complete_multipart_upload(**upload, **parts)
+    with refused("PreconditionFailed"):
+        s3.complete_multipart_upload(**upload, **parts, IfNoneMatch="*")
+    assert account.s3.get_object(**where)["Body"].read() == b"first"
+    s3.put_object(Bucket=BUCKET, Key="environments/lab/app/current.json", Body=b"content")
+
+
 def test_a_host_writes_under_its_own_name_only(account):
     """The user id of an instance's credentials is ROLEID:INSTANCEID (IAM, "Policy variables")."""
     iam, s3 = account.api.client("iam"), account.as_role("s3", "app")

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from lab.cloud import lifecycle
 from lab.cloud.cloudformation.resources import Refused
+from lab.cloud.cloudformation.resources.rolling import Roll
 from lab.cloud.cloudformation.resources.update_policy import policy_of
 from tests.unit.lab_cloud import Stacks, cloud  # noqa: F401
 
@@ -211,6 +212,14 @@ def test_new_members_that_never_serve_fail_the_update_and_the_old_ones_stay(stac
         LaunchTemplateId=ids["Launch"], Versions=[version]
     )["LaunchTemplateVersions"]
     assert now["LaunchTemplateData"]["InstanceType"] == "t3.micro"
+
+
+def test_a_member_that_is_gone_already_stops_nothing(stacks):
+    """It may be given up between two looks."""
+    fleet = Fleet(stacks, "gone", rolling={"MinInstancesInService": "1"})
+    roll = Roll(fleet.autoscaling, stacks.api.client("ec2"), "gone", None, print)
+    roll._terminate("i-0123456789abcdef0", replaced=True)
+    assert len(fleet.members()) == 2
 
 
 @pytest.mark.parametrize(

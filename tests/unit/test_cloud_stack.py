@@ -123,6 +123,10 @@ def test_stack_tags_reach_resources_and_instances(stacks):
     ec2 = stacks.api.client("ec2")
     vpc = ec2.describe_vpcs(VpcIds=[stacks.ids(NAME)["Vpc"]])["Vpcs"][0]
     assert {"Key": "owner", "Value": "us"} in vpc["Tags"]
+    endpoint = ec2.describe_vpc_endpoints(VpcEndpointIds=[stacks.ids(NAME)["S3Endpoint"]])["VpcEndpoints"][0]
+    launch = ec2.describe_launch_templates(LaunchTemplateIds=[stacks.ids(NAME)["AppLaunch"]])
+    for tags in (endpoint["Tags"], launch["LaunchTemplates"][0]["Tags"]):
+        assert {"Key": "corral:environment", "Value": "lab"} in tags
     pages = ec2.describe_instances(Filters=[{"Name": "tag:owner", "Values": ["us"]}])["Reservations"]
     assert len(pages) == 5
 

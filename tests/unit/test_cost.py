@@ -6,6 +6,7 @@ import pytest
 
 from corral.errors import CorralError
 from corral.settings import ROOT, load
+from corral.settings.sections import Network
 from corral.stack.cost import monthly
 
 
@@ -42,9 +43,10 @@ def test_it_counts_what_the_template_holds():
     assert lines["app server, m7i.large"].total == pytest.approx(4 * 82.052)
 
 
-def test_without_nat_there_is_none_to_pay():
+def test_where_the_servers_have_a_way_out_of_their_own_there_is_no_nat_to_pay():
     live = load("live")
-    none = live.model_copy(update={"network": live.network.model_copy(update={"nat": "none"})})
+    own = Network(cidr=live.network.cidr, nat="none", own_way_out=True)
+    none = live.model_copy(update={"network": own})
     assert not [line for line in monthly(none) if line.what.startswith("NAT")]
 
 

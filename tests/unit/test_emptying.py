@@ -1,8 +1,10 @@
 """Emptying what AWS deletes only when it is empty; and the parameters of an environment that is gone."""
 
+from functools import partial
+
 import pytest
 
-from corral import images, secrets
+from corral import images, parameters, preflight, secrets
 from corral.aws import client
 from corral.cloudformation import emptying
 from corral.errors import CorralError
@@ -75,16 +77,57 @@ def test_an_object_that_s3_does_not_delete_is_named(settings, monkeypatch):
         emptying.buckets(settings, ["full"], lambda sentence: None)
 
 
-def test_only_parameters_below_the_environments_own_name_are_forgotten(settings):
+def test_only_parameters_of_the_environments_own_are_forgotten(settings):
     ssm = client(settings, "ssm")
+    other = settings.model_copy(update={"project": "shop"})
     names = [f"/corral/test/app/{number:02}" for number in range(12)]
-    for name in [*names, "/corral/test", "/corral/test-2/app/x", "/corral/other/x"]:
-        ssm.put_parameter(Name=name, Value="v", Type="SecureString")
+    elsewhere = ["/corral/test", "/corral/test-2/app/x", "/corral/other/x"]
+    for name in [*names, *elsewhere]:
+        ssm.put_parameter(Name=name, Value="v", Type="SecureString", Tags=parameters.tags(settings))
+    secrets.make_once(other, "app", "theirs")
+    ssm.put_parameter(Name="/corral/test/app/nobodys", Value="v", Type="SecureString")
     assert secrets.names(settings) == names
     assert secrets.forget_all(settings) == names
     left = {each["Name"] for each in ssm.describe_parameters()["Parameters"]}
-    assert {"/corral/test", "/corral/test-2/app/x", "/corral/other/x"} <= left
+    assert {*elsewhere, "/corral/test/app/theirs", "/corral/test/app/nobodys"} <= left
     assert secrets.forget_all(settings) == []
+    assert secrets.names(other) == ["/corral/test/app/theirs"]
+
+
+# Of two projects with an environment of the same name
+
+
+def test_another_projects_secret_is_not_taken_for_the_environments_own(settings):
+    other = settings.model_copy(update={"project": "shop"})
+    assert secrets.make_once(other, "app", "one")
+    with pytest.raises(CorralError) as caught:
+        secrets.make_once(settings, "app", "one")
+    assert caught.value.problem == (
+        "/corral/test/app/one belongs to project shop: an account holds one environment test only, whatever"
+        " its project."
+    )
+    assert "delete its parameters under /corral/test/." in caught.value.remedy
+    assert not secrets.make_once(other, "app", "one"), "to its own project it is what it was"
+
+
+def test_a_secret_that_somebody_made_by_hand_becomes_the_environments_own(settings):
+    ssm = client(settings, "ssm")
+    ssm.put_parameter(Name="/corral/test/app/one", Value="chosen", Type="SecureString")
+    assert secrets.names(settings) == []
+    assert not secrets.make_once(settings, "app", "one")
+    assert secrets.names(settings) == ["/corral/test/app/one"]
+    kept = ssm.get_parameter(Name="/corral/test/app/one", WithDecryption=True)["Parameter"]
+    assert (kept["Value"], kept["Version"]) == ("chosen", 1)
+
+
+def test_another_projects_image_is_neither_read_nor_renewed(settings, newest):
+    other = settings.model_copy(update={"project": "shop"})
+    images.pin(other, renew=False)
+    another(settings)
+    for ask in (images.pinned, partial(images.pin, renew=True), preflight.check):
+        with pytest.raises(CorralError, match="/corral/test/image belongs to project shop"):
+            ask(settings)
+    assert images.pinned(other) == newest
 
 
 # The machine image
@@ -110,7 +153,7 @@ def test_an_image_is_pinned_once_and_renewed_when_asked(settings, newest):
     assert images.pin(settings, renew=False) == images.Pin(newest, None)
     assert images.pinned(settings) == newest
     tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="/corral/test/image")["TagList"]
-    assert tags == [{"Key": "corral:environment", "Value": "test"}]
+    assert tags == parameters.tags(settings)
 
     newer = another(settings)
     assert not images.pin(settings, renew=False).moved

@@ -100,7 +100,7 @@ def test_the_hosts_in_service_by_role_with_their_data(fleet, aws_api):
         trust = data["ssh_paramiko_connect_kwargs"]["transport_factory"]
         assert trust.startswith("it has not reported its SSH keys yet.")
         assert data["environment"] == "test"
-        assert data["vpc_cidr"] == "10.20.0.0/16"
+        assert data["release_cidrs"] == ([] if data["role"] == "release" else ["10.20.16.0/20"])
         assert data["_sudo"] is True
 
 

@@ -90,8 +90,8 @@ def test_a_key_pair_that_does_not_exist(settings):
 def test_a_hosted_zone_that_does_not_exist_or_is_not_the_one(settings):
     missing = but(settings, hosted_zone_id="Z0123456789ABCDEFGHIJ")
     assert problems(missing) == [
-        "hosted_zone_id: there is no hosted zone Z0123456789ABCDEFGHIJ. See `aws route53 list-hosted-zones`,"
-        " or let the stack make one: create_zone = true."
+        "hosted_zone_id: there is no hosted zone Z0123456789ABCDEFGHIJ. See `aws route53 list-hosted-zones`;"
+        " or make one, and let the registrar (or the zone above) point to it, before the stack is applied."
     ]
 
     def zone(name, **more):

@@ -36,6 +36,10 @@ instance_type = "t3.nano"
 """
 
 
+LONG = f"{'x' * 53}.example.com"
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0e"
+
+
 def read(tmp_path, text, name="mine"):
     path = tmp_path / "environments" / f"{name}.toml"
     path.parent.mkdir(exist_ok=True)
@@ -101,6 +105,15 @@ def test_a_branchs_environment_is_made_from_a_file_by_name(tmp_path):
         Settings.from_toml(path, branch="Feature")
 
 
+@pytest.mark.parametrize("domain", ["domain = 5", ""])
+def test_a_domain_that_is_no_text_is_refused_as_it_stands_in_the_file(tmp_path, domain):
+    path = tmp_path / "environments" / "many.toml"
+    path.parent.mkdir()
+    path.write_text("branch_days = 3\n" + GOOD.replace('domain = "chat.example.com"', domain))
+    with pytest.raises(CorralError, match=r"domain: (5 is of the wrong type|is missing)"):
+        Settings.from_toml(path, branch="feature-x")
+
+
 def test_no_branch_is_made_from_a_file_that_does_not_say_so():
     with pytest.raises(CorralError) as caught:
         load("live/feature-x")
@@ -140,6 +153,8 @@ WRONG = [
     ("[network]", "project = 'chat-'\n[network]", "project: 'chat-' does not look right."),
     ("[network]", "project = '-'\n[network]", "project: '-' does not look right."),
     ('"eu-west-1"\n', '"Ireland"\n', "region: 'Ireland' does not look right."),
+    ('"eu-west-1"\n', '"cn-north-1"\n', "region: cn-north-1 is in a partition of AWS of its own, for which"),
+    ('"eu-west-1"\n', '"us-gov-west-1"\n', "region: us-gov-west-1 is in a partition of AWS of its own"),
     ('"eu-west-1b"', '"us-east-1b"', "zones: us-east-1b is not in eu-west-1. List zones such as eu-west-1a."),
     (', "eu-west-1b"', "", "zones: a load balancer needs two zones or more. List 2 to 6"),
     ("eu-west-1b", "eu-west-1a", "zones: a load balancer needs two zones or more."),
@@ -150,10 +165,17 @@ WRONG = [
     ),
     ("chat.example.com", "chat", "domain: 'chat' is not a domain name. Write one such as"),
     ("chat.example.com", "-a.example.com", "domain: '-a.example.com' is not a domain name."),
+    ("chat.example.com", "10.0.0.1", "domain: '10.0.0.1' is an address, for which there is neither a zone"),
+    (
+        "chat.example.com",
+        LONG,
+        f"certificate_arn: {LONG} has 65 characters, and a certificate takes 64",
+    ),
     ('hosted_zone_id = "Z0123456789"', "", "certificate_arn: no certificate can be made"),
     ("[network]", "create_zone = true\n[network]", "create_zone: hosted_zone_id is given too. Keep one"),
     ("10.42.0.0/16", "10.42.0.1/16", "network.cidr: not an IPv4 network: 10.42.0.1/16 has host bits set."),
-    ("10.42.0.0/16", "10.0.0.0/8", "network.cidr: a VPC is a /16 to a /20 here. Write one such as"),
+    ("10.42.0.0/16", "10.0.0.0/8", "network.cidr: a VPC is a /16 to a /19 here. Write one such as"),
+    ("10.42.0.0/16", "10.42.0.0/20", "network.cidr: a VPC is a /16 to a /19 here. Write one such as"),
     ("10.42.0.0/16", "11.42.0.0/16", "network.cidr: 11.42.0.0/16 holds addresses of the internet"),
     ("10.42.0.0/16", "172.32.0.0/16", "network.cidr: 172.32.0.0/16 holds addresses of the internet"),
     (
@@ -166,6 +188,16 @@ WRONG = [
         "[app]",
         "nat = 'two'\n[app]",
         "network.nat: 'two' is not one of the choices. Write one of 'none', 'one'",
+    ),
+    (
+        "[app]",
+        "nat = 'none'\n[app]",
+        "network.nat: without NAT no server reaches the AWS API, nor packages: none would ever be",
+    ),
+    (
+        'hosted_zone_id = "Z0123456789"',
+        "create_zone = true",
+        "certificate_arn: none can be proven in a zone that the stack makes, as nothing points to it",
     ),
     ("desired = 2", "desired = 7", "app.desired: 7 is outside min..max. Give a number from 2 to 6."),
     ("desired = 2", "desired = '2'", "app.desired: '2' is of the wrong type. Write a whole number"),
@@ -221,7 +253,25 @@ def test_a_wrong_setting_is_named_with_file_key_problem_and_remedy(tmp_path, rig
     assert f"\n  {sentence}" in problem
 
 
-@pytest.mark.parametrize("cidr", ["172.31.0.0/16", "192.168.0.0/16", "100.64.0.0/16", "10.0.16.0/20"])
+@pytest.mark.parametrize(
+    ("right", "other"),
+    [
+        ("chat.example.com", LONG[1:]),
+        ('domain = "chat.example.com"', f'domain = "{LONG}"\ncertificate_arn = "{CERTIFICATE}"'),
+        ("[app]", "nat = 'none'\nown_way_out = true\n[app]"),
+        ('hosted_zone_id = "Z0123456789"', f'create_zone = true\ncertificate_arn = "{CERTIFICATE}"'),
+    ],
+)
+def test_what_is_refused_has_a_way_out(tmp_path, right, other):
+    assert read(tmp_path, GOOD.replace(right, other))
+
+
+def test_an_api_of_ones_own_proves_certificates_in_zones_that_nothing_points_to(tmp_path):
+    local = GOOD.replace("[network]", '[aws]\nendpoint_url = "http://10.0.0.1"\n[network]')
+    assert read(tmp_path, local.replace('hosted_zone_id = "Z0123456789"', "create_zone = true")).create_zone
+
+
+@pytest.mark.parametrize("cidr", ["172.31.0.0/16", "192.168.0.0/16", "100.64.0.0/16", "10.0.32.0/19"])
 def test_every_private_network_will_do(tmp_path, cidr):
     assert read(tmp_path, GOOD.replace("10.42.0.0/16", cidr)).network.cidr == cidr
 
@@ -240,11 +290,20 @@ def test_everything_wrong_with_a_file_is_said_at_once(tmp_path):
     assert str(complaint(tmp_path, text)) == (
         "environments/mine.toml: 3 settings are wrong:\n"
         "  domain: 'chat' is not a domain name. Write one such as chat.example.com, in small letters.\n"
-        "  network.x: there is no such setting. Known here: cidr, direct_ssh_cidrs, nat, operator_cidrs.\n"
+        "  network.x: there is no such setting. Known here: cidr, direct_ssh_cidrs, nat, operator_cidrs,"
+        " own_way_out.\n"
         "  app.max: 6 is below app.min (9). Raise max or lower min.\n"
         "Mend environments/mine.toml: each line says how.\n"
         "Read more: docs/settings.md"
     )
+
+
+def test_numbers_of_servers_are_judged_by_those_of_them_that_are_right(tmp_path):
+    text = GOOD.replace("min = 2", "min = 'two'").replace("desired = 2", "desired = 7")
+    assert complaint(tmp_path, text).problem.splitlines()[1:] == [
+        "  app.min: 'two' is of the wrong type. Write a whole number, without quotes.",
+        "  app.desired: 7 is outside min..max. Give a number from 1 to 6.",
+    ]
 
 
 def test_broken_toml_is_shown_with_line_and_column(tmp_path):
@@ -277,7 +336,7 @@ def test_a_file_name_that_aws_takes_names_the_environment(tmp_path, name):
     assert read(tmp_path, GOOD, name=name).environment == name
 
 
-@given(base=st.integers(0, 255), prefix=st.integers(16, 20), letters=st.integers(2, 5))
+@given(base=st.integers(0, 255), prefix=st.integers(16, 19), letters=st.integers(2, 5))
 def test_subnets_never_overlap_and_a_new_zone_moves_none(base, prefix, letters):
     network = IPv4Network((f"10.{base}.0.0", prefix), strict=False)
     fewer, more = (
@@ -292,6 +351,7 @@ def test_subnets_never_overlap_and_a_new_zone_moves_none(base, prefix, letters):
     assert more.public_cidrs[:letters] == fewer.public_cidrs
     assert more.private_cidrs[:letters] == fewer.private_cidrs
     subnets = [IPv4Network(cidr) for cidr in (*more.public_cidrs, *more.private_cidrs)]
+    assert all(subnet.prefixlen <= 27 for subnet in subnets), "a balancer takes no smaller one"
     assert all(subnet.subnet_of(network) for subnet in subnets)
     assert not any(a.overlaps(b) for a in subnets for b in subnets if a is not b)
 

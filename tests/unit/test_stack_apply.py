@@ -123,8 +123,7 @@ def test_a_change_is_told_property_by_property_and_servers_stay(there):
     assert change_sets(there) == []
     data = json.loads(corral_stack(other, "diff", "--json").stdout)
     assert data["servers"] == [
-        {"group": "chat-there-app", "count": 1},
-        {"group": "chat-there-db", "count": 1},
+        {"group": f"chat-there-{role}", "count": 1, "moves": False, "leaving": []} for role in ("app", "db")
     ]
     assert {"path": "LaunchTemplateData.InstanceType", "before": "t3.small", "after": "t3.medium"} in [
         each for change in data["changes"] for each in change["properties"]
@@ -179,6 +178,69 @@ def test_servers_are_replaced_when_that_is_asked_for_and_only_then(served):
     assert change_sets(served) == []
 
 
+def test_servers_are_not_moved_to_other_zones_without_a_word(there, of):  # noqa: F811
+    [server] = members(there, "app")
+    [database] = members(there, "db")
+    other = but(there, "db", zone="eu-west-1b", data_volume=ids(there)["DbVolume"])
+    wider = of(there.reference).model_copy(update={"zones": (*there.zones, "eu-west-1c")})
+
+    shown = corral_stack(other, "diff").stdout
+    assert f"chat-there-db: other subnets. Of its servers {database} would go, others perhaps" in shown
+    assert "apply refuses this. This would replace or delete what holds data: DbVolume" in shown
+    shown = corral_stack(wider, "diff").stdout
+    assert "chat-there-app: other subnets. Of its servers some would go, for new ones elsewhere." in shown
+    assert "apply refuses this. This would move running servers to other subnets: chat-there-app." in shown
+    [told] = json.loads(corral_stack(wider, "diff", "--json").stdout)["servers"]
+    assert (told["group"], told["moves"], told["leaving"]) == ("chat-there-app", True, [])
+    with pytest.raises(CorralError, match="This would move running servers to other subnets") as caught:
+        corral_stack(wider, "apply", "-y")
+    assert caught.value.remedy.endswith("or, if they may go: --replace-servers")
+    assert change_sets(there) == []
+    assert (members(there, "app"), members(there, "db")) == ([server], [database])
+
+
+def test_a_server_moves_to_another_zone_when_that_is_asked_for(served):
+    [before] = members(served, "db")
+    made = client(served, "ec2").create_volume(AvailabilityZone="eu-west-1b", Size=1)["VolumeId"]
+    other = but(served, "db", zone="eu-west-1b", data_volume=made)
+    with pytest.raises(CorralError) as caught:
+        corral_stack(other, "apply", "-y", "--allow-replacement")
+    assert caught.value.problem == (
+        f"This would move running servers to other subnets: chat-served-db ({before} at least)."
+    )
+    asked = ("--allow-replacement", "--replace-servers")
+    assert (
+        "chat-served-db: 1 running server will be replaced."
+        in corral_stack(other, "apply", "-y", *asked).output
+    )
+    [after] = members(served, "db")
+    found = client(served, "ec2").describe_instances(InstanceIds=[after])["Reservations"][0]["Instances"][0]
+    assert found["Placement"]["AvailabilityZone"] == "eu-west-1b"
+    assert "nothing to change" in corral_stack(other, "diff").output
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "remedy"),
+    [
+        ({"network": {"cidr": "10.99.0.0/16"}}, "PrivateA (subnet-", "undo network.cidr"),
+        ({"zones": ("eu-west-1b", "eu-west-1a")}, "PrivateA (subnet-", "Zones keep their order"),
+        ({"zones": ("eu-west-1a", "eu-west-1c")}, "PrivateB (subnet-", "Zones keep their order"),
+    ],
+)
+def test_a_network_is_not_made_a_second_time_whatever_the_options(there, of, change, named, remedy):  # noqa: F811
+    fresh = of(there.reference)
+    if "network" in change:
+        other = but(fresh, "network", **change["network"])
+    else:
+        other = fresh.model_copy(update=change)
+    with pytest.raises(CorralError, match="This would make the network a second time") as caught:
+        corral_stack(other, "apply", "-y", "--allow-replacement", "--replace-servers")
+    assert named in caught.value.problem
+    assert remedy in caught.value.remedy
+    assert caught.value.remedy.endswith("make a new environment, and move to it.")
+    assert change_sets(there) == []
+
+
 def test_no_is_no(there, monkeypatch):
     monkeypatch.setattr("corral.cli.stack.asking.a_person_is_there", lambda: True)
     run = corral_stack(but(there, "app", max=5), "apply", input="n\n")
@@ -215,6 +277,17 @@ def test_a_day_of_expiry_is_kept_until_another_is_said(there):
     assert f"  Expires: {day(20)} → {day(3)}" in shown.output
     assert "No resource changes." in shown.output
     assert stacks.find(there).outputs["Expires"] == day(3)
+
+
+def test_a_file_of_branches_is_no_environment_without_the_name_of_one(of):  # noqa: F811
+    settings = of("lab-branch")
+    for words in (["apply", "-y"], ["diff"], ["delete", "--yes", "lab-branch"]):
+        with pytest.raises(CorralError) as caught:
+            corral_stack(settings, *words)
+        assert caught.value.problem.startswith("environments/lab-branch.toml is a file of branches:")
+        assert caught.value.remedy.endswith("-e lab-branch --branch feature-x")
+    assert nothing_is_there(settings)
+    assert "has expired" in corral_stack(settings, "expired").output
 
 
 def test_only_environments_of_branches_expire(of):  # noqa: F811

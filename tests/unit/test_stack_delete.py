@@ -15,6 +15,7 @@ from corral.settings import load
 from tests.unit.lab_cloud import cloud  # noqa: F401
 from tests.unit.stack_command import (  # noqa: F401
     but,
+    change_sets,
     corral_stack,
     ids,
     lives_in,
@@ -88,6 +89,35 @@ def test_an_environment_of_a_branch_takes_its_data_with_it(of):  # noqa: F811
     assert not [zone for zone in zones if "short." in zone["Name"]]
     assert secrets.names(settings) == []
     assert secrets.names(other) == ["/corral/shorter/app/one"], "another's are left alone"
+
+
+def test_two_projects_do_not_share_an_environments_name(of):  # noqa: F811
+    chat = of("lab-branch/common")
+    shop = chat.model_copy(update={"project": "shop"})
+    corral_stack(chat, "apply", "-y")
+    for words in (["apply", "-y"], ["diff"]):
+        with pytest.raises(CorralError, match="/corral/common/image belongs to project chat"):
+            corral_stack(shop, *words)
+    assert stacks.find(shop) is None
+    assert change_sets(chat) == []
+
+    # One that was there before the other came, as if nobody had looked.
+    make_small(shop, 7)
+    secrets.make_once(shop, "app", "theirs")
+    assert "Deleted 1 parameters under" in corral_stack(shop, "delete", "--yes", "common").output
+    assert secrets.names(chat) == ["/corral/common/app/database-password", "/corral/common/image"]
+    assert "nothing to change" in corral_stack(chat, "diff").output
+
+
+def test_a_stack_of_the_same_name_is_another_environments(of):  # noqa: F811
+    one = of("lab-branch/b").model_copy(update={"project": "chat-a"})
+    other = of("lab-branch/a-b")
+    assert one.stack_name == other.stack_name
+    make_small(one, 7)
+    for words in (["apply", "-y"], ["diff"], ["outputs"], ["delete", "--yes", "a-b"]):
+        with pytest.raises(CorralError, match="Stack chat-a-b is that of project chat-a, environment b"):
+            corral_stack(other, *words)
+    assert stacks.find(one).status == "CREATE_COMPLETE"
 
 
 def test_a_person_types_the_name(of, monkeypatch):  # noqa: F811

@@ -256,11 +256,9 @@ def test_buckets_are_versioned_private_owned_tls_only_encrypted_and_cleaned_up(n
         assert bucket["BucketEncryption"]
         rules = {rule["Id"] for rule in bucket["LifecycleConfiguration"]["Rules"]}
         assert {"expire-old-versions", "abort-uploads"} <= rules
-        (tls,) = [
-            each
-            for each in policies[f"{title}Policy"]["PolicyDocument"]["Statement"]
-            if each["Effect"] == "Deny"
-        ]
+        said = policies[f"{title}Policy"]["PolicyDocument"]["Statement"]
+        (tls,) = [each for each in said if each["Sid"] == "TlsOnly"]
+        assert tls["Effect"] == "Deny"
         assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert (tls["Principal"], tls["Action"], len(tls["Resource"])) == ("*", "s3:*", 2)
 
@@ -282,21 +280,21 @@ def test_what_holds_data_survives_deletion_and_replacement_unless_the_settings_l
 
 def test_whatever_can_bear_tags_says_whose_it_is(name):
     without = {
-        "AWS::AutoScaling::LifecycleHook",
-        "AWS::EC2::LaunchTemplate",  # its volumes bear them, and the group's its instances
         "AWS::EC2::Route",
         "AWS::EC2::SecurityGroupIngress",
         "AWS::EC2::SubnetRouteTableAssociation",
-        "AWS::EC2::VPCEndpoint",  # cfn-lint's schema knows tags since lately only; the stack's own reach it
         "AWS::EC2::VPCGatewayAttachment",
         "AWS::ElasticLoadBalancingV2::Listener",
         "AWS::IAM::InstanceProfile",
         "AWS::Route53::RecordSet",
         "AWS::S3::BucketPolicy",
     }
+    kinds = {each["Type"] for each in resources(name).values()}
+    assert without <= kinds, "of what is not there nothing is to be excused"
     for title, each in resources(name).items():
         if each["Type"] not in without:
-            tags = each["Properties"].get("Tags") or each["Properties"].get("HostedZoneTags")
+            said = each["Properties"]
+            tags = said.get("Tags") or said.get("HostedZoneTags") or said["TagSpecifications"][0]["Tags"]
             assert attributes(tags)["corral:environment"] == name, title
             assert attributes(tags)["corral:project"] == "chat", title
 

@@ -6,8 +6,8 @@ import pytest
 
 from corral.settings import known, load
 from corral.stack import policies
-from lab.cloud.policies import allowed
-from tests.unit.stacks import properties, rendered
+from lab.cloud.policies import allowed, denied
+from tests.unit.stacks import properties
 
 ROLES = ("app", "db", "elk", "release")
 # What references come to.
@@ -16,6 +16,7 @@ MADE = {
     "DbVolume": "vol-0db",
     "ElkVolume": "vol-0e1c",
     "ReleaseVolume": "vol-0ae1",
+    "ReleasesBucket.Arn": "arn:aws:s3:::chat-live-releases-111122223333",
 }
 WHERE = "eu-west-1:111122223333"
 BUCKET = "arn:aws:s3:::chat-live-releases-111122223333"
@@ -27,6 +28,10 @@ VOLUME = f"arn:aws:ec2:{WHERE}:volume"
 INSTANCE = f"arn:aws:ec2:{WHERE}:instance/i-0123456789abcdef0"
 KEY = f"arn:aws:kms:{WHERE}:key/0f0e"
 STACK = f"arn:aws:cloudformation:{WHERE}:stack"
+# How S3 is asked to write: a whole object, only if none is there; a whole one; a part of one.
+ONCE = {"s3:objectcreationoperation": ["true"], "s3:if-none-match": ["*"]}
+AGAIN = {"s3:objectcreationoperation": ["true"]}
+PART = {"s3:objectcreationoperation": ["false"]}
 OWN = {"aws:userid": ["AROAMINE:i-0123456789abcdef0"]}
 BY_SSM = {"kms:viaservice": ["ssm.eu-west-1.amazonaws.com"], "kms:resourcealiases": ["alias/aws/ssm"]}
 
@@ -59,10 +64,15 @@ MATRIX = [
     ("s3:GetObject", f"{BUCKET}/environments/live/app/current.json", {}, {"app", "release"}),
     ("s3:GetObject", f"{BUCKET}/environments/test/app/current.json", {}, set()),
     ("s3:GetObject", f"{TEST_BUCKET}/releases/app/1.2.3/app.tar.zst", {}, set()),
-    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.4/app.tar.zst", {}, {"release"}),
-    ("s3:PutObject", f"{BUCKET}/releases/billing/1/manifest.json", {}, {"release"}),
-    ("s3:PutObject", f"{TEST_BUCKET}/releases/app/1.2.4/app.tar.zst", {}, set()),
-    ("s3:PutObject", f"{BUCKET}/environments/live/app/current.json", {}, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.4/app.tar.zst", ONCE, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.4/app.tar.zst", AGAIN, set()),
+    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.4/app.tar.zst", AGAIN | {"s3:if-match": ["e"]}, set()),
+    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.4/app.tar.zst", PART, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/releases/billing/1/manifest.json", ONCE, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/runtimes/node-24-linux-x64.tar.zst", ONCE, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/runtimes/node-24-linux-x64.tar.zst", AGAIN, set()),
+    ("s3:PutObject", f"{TEST_BUCKET}/releases/app/1.2.4/app.tar.zst", ONCE, set()),
+    ("s3:PutObject", f"{BUCKET}/environments/live/app/current.json", AGAIN, {"release"}),
     ("s3:PutObject", f"{BUCKET}/environments/live/app/lock.json", {}, {"release"}),
     ("s3:PutObject", f"{BUCKET}/environments/test/app/current.json", {}, set()),
     ("s3:PutObject", f"{BUCKET}/elsewhere", {}, set()),
@@ -82,9 +92,10 @@ MATRIX = [
     ("s3:GetObject", f"{BUCKET}/bundles/0123abcd.tar.zst", {}, set(ROLES)),
     ("s3:GetObject", f"{BUCKET}/environments/live/bundle.json", {}, set(ROLES)),
     ("s3:GetObject", f"{BUCKET}/environments/test/bundle.json", {}, set()),
-    ("s3:PutObject", f"{BUCKET}/bundles/0123abcd.tar.zst", {}, {"release"}),
-    ("s3:PutObject", f"{BUCKET}/environments/live/bundle.json", {}, {"release"}),
-    ("s3:PutObject", f"{BUCKET}/reports/live/AROAMINE:i-0123456789abcdef0.json", OWN, set(ROLES)),
+    ("s3:PutObject", f"{BUCKET}/bundles/0123abcd.tar.zst", ONCE, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/bundles/0123abcd.tar.zst", AGAIN, set()),
+    ("s3:PutObject", f"{BUCKET}/environments/live/bundle.json", AGAIN, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/reports/live/AROAMINE:i-0123456789abcdef0.json", OWN | AGAIN, set(ROLES)),
     ("s3:PutObject", f"{BUCKET}/reports/live/AROAMINE:i-0fedcba9876543210.json", OWN, set()),
     ("s3:PutObject", f"{BUCKET}/reports/test/AROAMINE:i-0123456789abcdef0.json", OWN, set()),
     ("s3:GetObject", f"{BUCKET}/reports/live/AROAMINE:i-0123456789abcdef0.json", OWN, {"release"}),
@@ -166,6 +177,8 @@ def made(value):
         return value
     if "Ref" in value:
         return MADE[value["Ref"]]
+    if "Fn::GetAtt" in value:
+        return MADE[".".join(value["Fn::GetAtt"])]
     if "Fn::Sub" in value:
         text, names = value["Fn::Sub"]
         for name, each in names.items():
@@ -205,7 +218,8 @@ def test_the_matrix_is_wide_enough():
 )
 def test_a_role_may_do_what_it_needs_and_nothing_else(action, resource, asked, may):
     found = {role for role, held in documents("live").items() if allowed(held, action, resource, asked)}
-    assert found == may
+    bucket = made(properties("live", "AWS::S3::BucketPolicy")["ReleasesBucketPolicy"]["PolicyDocument"])
+    assert (set() if denied([bucket], action, resource, asked) else found) == may
 
 
 @pytest.mark.parametrize("name", known())
@@ -267,11 +281,41 @@ def rendered_with(**changes):
 
 
 def test_two_environments_have_nothing_in_common():
-    """No resource of a policy of one names what belongs to the other; `rendered` is of the same account."""
+    """No resource of a policy of one names what belongs to the other, in the same account."""
     for mine, other in (("live", "test"), ("test", "live")):
         text = json.dumps([statement for _, statement in statements(mine)])
         assert load(mine).account == load(other).account
         assert f"-{other}" not in text
         assert f"/{other}/" not in text
         assert f"{other}.internal" not in text
-    assert rendered("live") != rendered("test")
+
+
+# What live's own things are called in environment test.
+TESTS = {
+    "chat-live": "chat-test",
+    "/live/": "/test/",
+    "live.internal": "test.internal",
+    "ZPRIVATE": "ZTEST",
+    "volume/vol-0": "volume/vol-1",
+}
+# What is the account's own, whatever the environment: lists of everything, and the key of Parameter Store.
+SHARED = {*policies.WITHOUT_RESOURCE, "kms:Decrypt"}
+
+
+def of_test(text):
+    for lives, tests in TESTS.items():
+        text = text.replace(lives, tests)
+    return "test" if text == "live" else text
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "asked"),
+    [row[:3] for row in MATRIX if row[3] and row[0] not in SHARED],
+    ids=[f"{row[0]} {n}" for n, row in enumerate(MATRIX) if row[3] and row[0] not in SHARED],
+)
+def test_whatever_a_role_may_do_it_may_do_to_no_other_environment(action, resource, asked):
+    there = {key: [of_test(value) for value in values] for key, values in asked.items()}
+    assert (of_test(resource), there) != (resource, asked), "it is another environment's"
+    assert not [
+        role for role, held in documents("live").items() if allowed(held, action, of_test(resource), there)
+    ]

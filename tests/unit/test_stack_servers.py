@@ -119,6 +119,20 @@ def test_what_becomes_of_servers_is_a_sentence(effect, consent, sentence):
     assert said(Effect("AppGroup", "chat-live-app", effect), consent) == sentence
 
 
+@pytest.mark.parametrize(
+    ("leaving", "sentence"),
+    [
+        (("i-1", "i-2"), "Of its servers i-1, i-2 would go, others perhaps, for new ones elsewhere."),
+        ((), "Of its servers some would go, for new ones elsewhere."),
+    ],
+)
+def test_servers_that_would_move_are_named(leaving, sentence):
+    effect = Effect("AppGroup", "chat-live-app", len(leaving), moves=True, leaving=leaving)
+    assert said(effect, consent=False) == f"chat-live-app: other subnets. {sentence}"
+    assert said(effect, consent=True).startswith("chat-live-app: ")
+    assert "other subnets" not in said(effect, consent=True)
+
+
 def test_the_mere_consent_is_pointless_where_no_server_is_to_be_replaced():
     only = Change("changed", "AppGroup", GROUP, differences=CONSENT)
     more = Change("changed", "AppGroup", GROUP, differences=(*CONSENT, Difference("MaxSize", "1", "2")))

@@ -100,7 +100,17 @@ def test_sshd_reads_its_configuration(tmp_path):
         "pubkeyauthentication yes",
         "authenticationmethods publickey",
         "x11forwarding no",
+        # The release server is the jump host (docs/reaching-hosts.md).
+        "allowtcpforwarding yes",
     } <= set(rules)
+
+
+def test_where_nobody_may_come_in_nobody_is_exempt_from_penalties():
+    """A list of nobody would be no configuration that sshd reads."""
+    nobody = Declared("release", ssh_cidrs=[]).text("/etc/ssh/sshd_config.d/10-corral.conf")
+    assert "PerSourcePenaltyExemptList" not in nobody
+    text = declared("app").text("/etc/ssh/sshd_config.d/10-corral.conf")
+    assert "\nPerSourcePenaltyExemptList 10.42.16.0/20,169.254.77.1/32\n" in text
 
 
 def test_apt_reads_its_configuration(tmp_path):

@@ -7,17 +7,14 @@ import click
 from corral import images, preflight, secrets
 from corral.aws import check_account
 from corral.cli.common import branch_option, console, step, with_settings
-from corral.cli.stack import asking, showing
+from corral.cli.stack import asking, refusing, showing
 from corral.cli.stack.wishing import wishes as wishes_of
 from corral.cloudformation import change_sets, servers, stacks
 from corral.cloudformation.change_sets import Proposal
 from corral.cloudformation.request import Wishes, has_servers
 from corral.cloudformation.stacks import Stack
-from corral.errors import CorralError
 from corral.settings import Settings
 from corral.stack import render
-
-SEE = "docs/stack.md"
 
 
 @click.command()
@@ -37,6 +34,7 @@ def apply(
     expires_in: int | None,
 ) -> None:
     """Create the stack, or bring it to what the settings say: show the change, ask, run it."""
+    refusing.unless_an_environment(settings)
     template = render(settings)
     there = _look_around(settings, new_image)
     wishes = wishes_of(settings, there, replace_servers, expires_in)
@@ -51,7 +49,7 @@ def apply(
                 return _finish(settings, showing.NO_SERVERS)
             showing.show(settings, proposal, effects, wishes)
             showing.show_image(pin)
-            _refuse_losses(proposal, allow_replacement, replace_servers)
+            refusing.unless_agreed(proposal, effects, allow_replacement, replace_servers)
             asking.confirm("Go on?", yes)
         # Somebody said yes: from here on nothing is taken back.
         undo.pop_all()
@@ -76,23 +74,6 @@ def _look_around(settings: Settings, new_image: bool) -> Stack | None:
 def _propose(settings: Settings, template: str, wishes: Wishes) -> Proposal | None:
     with step(f"Asking CloudFormation what would change in {settings.stack_name}"):
         return change_sets.propose(settings, template, wishes)
-
-
-def _refuse_losses(proposal: Proposal, allow_replacement: bool, replace_servers: bool) -> None:
-    lost = [f"{each.resource} ({each.physical})" for each in proposal.changes if each.loses_data]
-    if lost and not allow_replacement:
-        raise CorralError(
-            f"This would replace or delete what holds data: {', '.join(lost)}.",
-            "Nothing was changed. Undo the setting that asks for it; or, if it may go: --allow-replacement",
-            SEE,
-        )
-    groups = [f"{each.resource} ({each.physical})" for each in proposal.changes if each.loses_servers]
-    if groups and not replace_servers:
-        raise CorralError(
-            f"This would replace whole groups with all their servers: {', '.join(groups)}.",
-            "Nothing was changed. Undo the setting that asks for it; or, if they may go: --replace-servers",
-            SEE,
-        )
 
 
 def _run(settings: Settings, proposal: Proposal) -> None:

@@ -7,7 +7,7 @@ import click
 from corral import secrets
 from corral.aws import check_account
 from corral.cli.common import branch_option, console, step, with_settings
-from corral.cli.stack import asking, showing
+from corral.cli.stack import asking, refusing, showing
 from corral.cloudformation import deletion, emptying, stacks
 from corral.cloudformation.changes import HOLD_DATA
 from corral.cloudformation.deletion import BUCKET, RECORD, ZONE, Plan
@@ -32,6 +32,7 @@ TAKEN_OVER = {
 @with_settings
 def delete(settings: Settings, yes: str | None) -> None:
     """Delete the environment's stack, after naming what goes and what stays."""
+    refusing.unless_an_environment(settings)
     with step(f"Looking at what {settings.stack_name} holds"):
         check_account(settings)
         left_over = _left_over(settings)

@@ -11,12 +11,13 @@ from rich.table import Table
 from corral import images
 from corral.aws import check_account
 from corral.cli.common import branch_option, console, step, with_settings
-from corral.cli.stack import showing
+from corral.cli.stack import refusing, showing
 from corral.cli.stack.wishing import wishes as wishes_of
 from corral.cloudformation import change_sets, servers, stacks
 from corral.cloudformation.change_sets import Proposal
 from corral.cloudformation.request import Wishes
 from corral.cloudformation.servers import Effect
+from corral.cloudformation.wording import LOST, Line
 from corral.settings import Settings
 from corral.stack import render as render_template
 from corral.stack.cost import monthly
@@ -50,6 +51,7 @@ def diff(
     new_image: bool,
 ) -> None:
     """Show what apply would change, and change nothing."""
+    refusing.unless_an_environment(settings)
     template = render_template(settings)
     with step(f"Asking CloudFormation what would change in {settings.stack_name}"):
         check_account(settings)
@@ -66,6 +68,8 @@ def diff(
         click.echo(json.dumps(_as_data(settings, proposal, effects), indent=1, sort_keys=True))
     elif proposal:
         showing.show(settings, proposal, effects, wishes)
+        if refusal := refusing.why(proposal, effects, False, replace_servers):
+            showing.print_(Line(f"apply refuses this. {refusal.problem} {refusal.remedy}", LOST))
     else:
         console.print(nothing.format(stack=settings.stack_name))
     if exit_code and proposal:
@@ -146,5 +150,8 @@ def _as_data(settings: Settings, proposal: Proposal | None, effects: list[Effect
             {"name": each.path, "before": each.before, "after": each.after}
             for each in (proposal.parameters if proposal else ())
         ],
-        "servers": [{"group": each.name, "count": each.servers} for each in effects],
+        "servers": [
+            {"group": each.name, "count": each.servers, "moves": each.moves, "leaving": list(each.leaving)}
+            for each in effects
+        ],
     }

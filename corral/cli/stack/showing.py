@@ -64,6 +64,9 @@ def said(effect: Effect, consent: bool) -> str:
     """What becomes of the running servers of a group, in a sentence."""
     one = effect.servers == 1
     servers = "1 running server" if one else f"{effect.servers} running servers"
+    if effect.moves and not consent:
+        lost = f"{', '.join(effect.leaving)} would go, others perhaps" if effect.leaving else "some would go"
+        return f"{effect.name}: other subnets. Of its servers {lost}, for new ones elsewhere."
     if not consent:
         stay = "stays as it is" if one else "stay as they are"
         return f"{effect.name}: {servers} {stay}; those to come are launched the new way."

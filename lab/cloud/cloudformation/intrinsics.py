@@ -83,7 +83,7 @@ class Evaluator:
             return self._sub(said)
         argument = self.value(said)
         if name == "Join":
-            return argument[0].join(str(each) for each in argument[1])
+            return UNKNOWN if argument[1] == UNKNOWN else argument[0].join(map(str, argument[1]))
         if name == "Split":
             return argument[1].split(argument[0])
         if name == "Select":

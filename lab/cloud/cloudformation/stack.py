@@ -157,7 +157,7 @@ class Stack:
         """What Ref gives of a resource that is there."""
         return self._there(logical).physical
 
-    def attribute(self, logical: str, attribute: str) -> str:
+    def attribute(self, logical: str, attribute: str) -> Any:
         """What Fn::GetAtt gives of a resource that is there."""
         resource = self._there(logical)
         found = kind_of(resource.type).attributes(self.cloud, resource.physical)

@@ -64,7 +64,7 @@ class Kind:
         """Bring the one that is there already to the properties; its physical id."""
         raise Refused(f"The lab can't import a {self.type} that is there.")
 
-    def attributes(self, cloud: Cloud, physical: str) -> dict[str, str]:
+    def attributes(self, cloud: Cloud, physical: str) -> Mapping[str, Any]:
         """What Fn::GetAtt gives, by name."""
         return {}
 

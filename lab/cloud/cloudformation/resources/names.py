@@ -59,8 +59,10 @@ class HostedZone(Kind):
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         cloud("route53").delete_hosted_zone(Id=physical)
 
-    def attributes(self, cloud: Cloud, physical: str) -> dict[str, str]:
-        return {"Id": physical}
+    def attributes(self, cloud: Cloud, physical: str) -> dict[str, Any]:
+        # Of a private zone there are none.
+        delegation = cloud("route53").get_hosted_zone(Id=physical).get("DelegationSet", {})
+        return {"Id": physical, "NameServers": delegation.get("NameServers", [])}
 
 
 class RecordSet(Kind):

@@ -170,7 +170,8 @@ class Roll:
                 InstanceId=instance, ShouldDecrementDesiredCapacity=not replaced
             )
         except ClientError as error:
-            if "No managed instance found" not in str(error):  # else it went by itself, as it was to
+            # It was given up a moment ago, and is gone.
+            if "Instance Id not found" not in str(error):
                 raise
 
     @contextmanager

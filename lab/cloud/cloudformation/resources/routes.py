@@ -131,19 +131,21 @@ class NatGateway(Ec2Kind):
         return {"NatGatewayId": physical}
 
 
-class Endpoint(Kind):
+class Endpoint(Ec2Kind):
     """A gateway endpoint, such as that of S3."""
 
     type = "AWS::EC2::VPCEndpoint"
-    properties = names("RouteTableIds ServiceName VpcEndpointType VpcId")
+    properties = names("RouteTableIds ServiceName Tags VpcEndpointType VpcId")
     replaced_by = names("ServiceName VpcEndpointType VpcId")
 
     def create(self, cloud: Cloud, given: Properties) -> str:
         if given.get("VpcEndpointType", "Gateway") != "Gateway":
             raise Refused("The lab knows gateway endpoints only; Amazon's names lead to its API anyway.")
-        return str(cloud("ec2").create_vpc_endpoint(**given)["VpcEndpoint"]["VpcEndpointId"])
+        words = pick(given, "RouteTableIds ServiceName VpcEndpointType VpcId")
+        endpoint: str = cloud("ec2").create_vpc_endpoint(**words)["VpcEndpoint"]["VpcEndpointId"]
+        return tag(cloud, endpoint, given)
 
-    def update(self, cloud: Cloud, physical: str, given: Properties, before: Properties) -> None:
+    def change(self, cloud: Cloud, physical: str, given: Properties, before: Properties) -> None:
         new, old = set(given.get("RouteTableIds", [])), set(before.get("RouteTableIds", []))
         cloud("ec2").modify_vpc_endpoint(
             VpcEndpointId=physical, AddRouteTableIds=sorted(new - old), RemoveRouteTableIds=sorted(old - new)

@@ -25,7 +25,7 @@ class LaunchTemplate(Kind):
     """A launch template; a change makes a new version of it."""
 
     type = "AWS::EC2::LaunchTemplate"
-    properties = names("LaunchTemplateData LaunchTemplateName VersionDescription")
+    properties = names("LaunchTemplateData LaunchTemplateName TagSpecifications VersionDescription")
     replaced_by = names("LaunchTemplateName")
     name = "LaunchTemplateName"
     longest_name = 128
@@ -35,8 +35,14 @@ class LaunchTemplate(Kind):
         return str(made["LaunchTemplateId"])
 
     def update(self, cloud: Cloud, physical: str, given: Properties, before: Properties) -> None:
-        words = pick(given, "LaunchTemplateData VersionDescription")
-        cloud("ec2").create_launch_template_version(LaunchTemplateId=physical, **words)
+        put, take = tag_differences(_own_tags(given), _own_tags(before))
+        if take:
+            cloud("ec2").delete_tags(Resources=[physical], Tags=[{"Key": key} for key in take])
+        if put:
+            cloud("ec2").create_tags(Resources=[physical], Tags=put)
+        words, had = (pick(each, "LaunchTemplateData VersionDescription") for each in (given, before))
+        if words != had:
+            cloud("ec2").create_launch_template_version(LaunchTemplateId=physical, **words)
 
     def delete(self, cloud: Cloud, physical: str, given: Properties) -> None:
         cloud("ec2").delete_launch_template(LaunchTemplateId=physical)
@@ -48,6 +54,12 @@ class LaunchTemplate(Kind):
             "LatestVersionNumber": str(found["LatestVersionNumber"]),
             "DefaultVersionNumber": str(found["DefaultVersionNumber"]),
         }
+
+
+def _own_tags(given: Properties) -> dict[str, Any]:
+    """Tags of a launch template itself: not those of what is launched from it."""
+    said = {each["ResourceType"]: each["Tags"] for each in given.get("TagSpecifications", [])}
+    return {"Tags": said.get("launch-template", [])}
 
 
 class AutoScalingGroup(Kind):
