@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import CorralError
-from corral.settings import files
+from corral.settings import certificate, files
 from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Region, Timezone, Zone
 from corral.settings.sections import (
     App,
@@ -29,8 +29,6 @@ from corral.settings.sections import (
 from corral.settings.sentences import SEE, explain
 
 POLICY_ARN = r"^arn:aws[\w-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+$"
-# The first name of a certificate (ACM API reference, RequestCertificate: "cannot exceed 64 octets").
-LONGEST_CERTIFIED = 64
 # Roles of one server each.
 SINGLETONS = ("db", "elk", "release")
 
@@ -95,27 +93,8 @@ class Settings(Section):
     @field_validator("certificate_arn")
     @classmethod
     def _a_certificate_can_be_had(cls, value: str | None, info: ValidationInfo) -> str | None:
-        given = value or info.data.get("hosted_zone_id") or info.data.get("create_zone")
-        if not given and {"hosted_zone_id", "create_zone"} <= info.data.keys():
-            raise ValueError(
-                "no certificate can be made, as no zone is named to prove the domain in"
-                "|give hosted_zone_id, or the ARN of a certificate"
-            )
-        domain = info.data.get("domain", "")
-        if not value and len(domain) > LONGEST_CERTIFIED:
-            raise ValueError(
-                f"{domain} has {len(domain)} characters, and a certificate takes {LONGEST_CERTIFIED} at most"
-                "|shorten domain (or the branch's name), or give the ARN of a certificate, such as one for"
-                " *.example.com"
-            )
-        # A certificate is proven by a record that Amazon looks up from outside: in a zone that is being made,
-        # which nothing points to yet, it is not found, and the stack's creation waits until it fails.
-        amazons = "aws" in info.data and not info.data["aws"].endpoint_url
-        if info.data.get("create_zone") and amazons and not value:
-            raise ValueError(
-                "none can be proven in a zone that the stack makes, as nothing points to it yet"
-                "|give the ARN of a certificate that exists, or the hosted_zone_id of a zone that does"
-            )
+        if problem := certificate.problem(value, info.data):
+            raise ValueError(problem)
         return value
 
     @field_validator("app")
