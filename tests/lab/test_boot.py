@@ -31,14 +31,15 @@ def grown(fleet, count, gone=()):
 
 
 def launched(fleet, known):
-    """Wait for an app server that was not there before; its id, whatever state it is in."""
+    """Wait for an app server that is being launched, and was not there before; the ids of all such."""
 
     def new():
         name = fleet.settings.role_name("app")
         (group,) = fleet.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
             "AutoScalingGroups"
         ]
-        return {member["InstanceId"] for member in group["Instances"]} - known
+        states = {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
+        return {instance for instance, state in states.items() if state.startswith("Pending")} - known
 
     return wait_for("another instance", new, 60)
 
