@@ -1,4 +1,4 @@
-"""From an instance's launch to SSH's reach: real hosts of the lab, one after the other.
+"""From an instance's launch to SSH's reach, and to a server that serves: real hosts, one after the other.
 
 bench/boot.py [ROUNDS]          needs the lab up (make up); launches instances of its own and terminates them
 """
@@ -8,19 +8,76 @@ import sys
 import time
 
 import paramiko
-from _lab import LAB, client, say, table
+from _lab import LAB, client, members, say, table, wait_for
 
 PATIENCE = 60.0  # seconds
+# What a new app server comes to, one after the other, each in seconds since its launch.
+STAGES = ("SSH answers", "its own report", "in service", "healthy at the balancer")
 
 
 def main() -> None:
     """Launch, wait, log in, terminate; as often as asked."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     seconds = []
+    stages: dict[str, list[float]] = {name: [] for name in STAGES}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
         seconds.append(launch())
+        for name, took in arrive().items():
+            stages[name].append(took)
     table("A host's boot", [("launch to SSH login", seconds)], {"launch to SSH login": 6})
+    aims = {"healthy at the balancer": 60}
+    table("An app server that configures itself, since its launch", list(stages.items()), aims)
+
+
+def arrive() -> dict[str, float]:
+    """Let the group have one app server more for a while; seconds until that reaches each stage."""
+    scaling, s3, name = client("autoscaling"), client("s3"), LAB.role_name("app")
+    before = {host.instance_id for host in members("app")}
+    scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=len(before) + 1)
+    new: dict[str, str] = {}
+
+    def launched() -> bool:
+        group = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
+        new.update({one["InstanceId"]: one["LifecycleState"] for one in group["Instances"]})
+        for known in before:
+            new.pop(known, None)
+        return bool(new)
+
+    wait_for("an instance is launched", launched, PATIENCE, pause=0.1)
+    (instance,) = new
+    began = time.monotonic()
+    address = client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0][
+        "PrivateIpAddress"
+    ]
+
+    def reported() -> bool:
+        found = s3.list_objects_v2(Bucket=LAB.releases_bucket, Prefix=f"reports/{LAB.environment}/")
+        return any(instance in one["Key"] for one in found.get("Contents", []))
+
+    reached = (
+        lambda: logs_in(address),
+        reported,
+        lambda: instance in {host.instance_id for host in members("app")},
+        lambda: health().get(instance) == "healthy",
+    )
+    took = {}
+    try:
+        for stage, condition in zip(STAGES, reached, strict=True):
+            wait_for(stage, condition, 3 * PATIENCE, pause=0.2)
+            took[stage] = time.monotonic() - began
+    finally:
+        scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=len(before))
+    wait_for("the group is as it was", lambda: len(members("app")) == len(before), PATIENCE)
+    return took
+
+
+def health() -> dict[str, str]:
+    """What the load balancer finds of each app server."""
+    elb = client("elbv2")
+    group = elb.describe_target_groups(Names=[f"{LAB.stack_name}-site"])["TargetGroups"][0]
+    found = elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+    return {one["Target"]["Id"]: one["TargetHealth"]["State"] for one in found}
 
 
 def launch() -> float:

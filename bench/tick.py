@@ -16,7 +16,7 @@ from tests.unit.roles import Declared
 TICK = "/opt/corral/current/files/node/tick"
 CONVERGE = "CORRAL_LOCKED=1 /opt/corral/current/files/node/converge tick"
 INSTALL = "apt-get -qq install -y puppet-agent"
-PUPPET = "puppet apply --detailed-exitcodes --logdest /root/puppet/log /root/puppet/site.pp"
+PUPPET = "puppet apply --detailed-exitcodes /root/puppet/site.pp"
 NAMES = ("a tick", "a whole converge", "puppet apply")
 PACKAGES = re.compile(r"set -- (.*)\n# shellcheck shell=sh\n# Prints those of the packages")
 
@@ -88,10 +88,8 @@ def manifest(host: str) -> str:
 
 def resource(kind: str, name: str, wanted: dict[str, Any]) -> str:
     """One resource of a manifest."""
-    words = ", ".join(
-        f"{key} => {value if value == 'true' else repr(value)}" for key, value in wanted.items()
-    )
-    return f"{kind} {{ {name!r}: {words} }}"
+    said = {key: "true" if value is True else repr(value) for key, value in wanted.items()}
+    return f"{kind} {{ {name!r}: {', '.join(f'{key} => {value}' for key, value in said.items())} }}"
 
 
 def on(host: str, command: str, given: str = "", shell: str = "sh") -> str:

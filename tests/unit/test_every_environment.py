@@ -12,9 +12,10 @@ from corral.settings import load
 from corral.settings.sections import Aws
 from corral.stack import render
 from tests.unit.lab_cloud import cloud  # noqa: F401
-from tests.unit.stack_command import corral_stack
+from tests.unit.stack_command import corral_stack, give_servers
 
 ACCOUNT = "123456789012"
+DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,12 @@ def test_an_environment_is_created_whole(there, zone, reference):
     settings = there(reference)
     applied = corral_stack(settings, "apply", "-y")
     assert applied.exit_code == 0
+    assert stacks.find(settings).status == "CREATE_COMPLETE"
+    give_servers(settings)
     stack = stacks.find(settings)
-    assert stack.status == "CREATE_COMPLETE"
+    assert stack.status == "UPDATE_COMPLETE"
     assert stack.protected == settings.termination_protection
-    made = {each.logical for each in stacks.resources(settings, stack) if each.status == "CREATE_COMPLETE"}
+    made = {each.logical for each in stacks.resources(settings, stack) if each.status in DONE}
     assert made == set(json.loads(render(settings))["Resources"])
 
     held = (
