@@ -21,6 +21,8 @@ BUNDLES = Path("/opt/corral/bundles")
 # Of the time that a new node has, what is kept for saying that it failed.
 RESERVE_SECONDS = 60
 PAUSE_SECONDS = 5
+# How often the launch hook is answered while nobody waits (files/host/aws, exit code 3).
+ANSWERS, NOBODY_WAITS = 12, 3
 
 
 def converge(node: Node, why: str) -> report.Report:
@@ -71,14 +73,15 @@ def boot(node: Node) -> bool:
 
 
 def complete(node: Node, result: str) -> bool:
-    """Answer the group's launch hook; whether that worked."""
-    run = subprocess.run(
-        [AWS, "autoscaling-complete", node.group, "launch", node.instance, result],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(run.stderr or f"corral: told the group {node.group}: {result}", file=sys.stderr)
+    """Answer the group's launch hook; whether that worked. The group may come to wait a little later."""
+    for _ in range(ANSWERS):
+        command = [AWS, "autoscaling-complete", node.group, "launch", node.instance, result]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode != NOBODY_WAITS:
+            break
+        time.sleep(PAUSE_SECONDS)
+    said = run.stderr.strip() or f"corral: told the group {node.group}: {result}"
+    print(said if run.returncode != NOBODY_WAITS else f"corral: {node.group} does not wait", file=sys.stderr)
     return run.returncode == 0
 
 

@@ -169,3 +169,21 @@ def test_the_bundle_before_stays_to_go_back_to(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"two", "three"}
     converge._forget_bundles(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"two", "three"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "told", "asked"), [([0], True, 1), ([3, 3, 0], True, 3), ([1], False, 1), ([3] * 12, False, 12)]
+)
+def test_a_group_that_comes_to_wait_a_little_later_is_told_then(tmp_path, monkeypatch, codes, told, asked):
+    (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes))
+    script = tmp_path / "aws"
+    script.write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n'
+        f"code=$(head -n 1 {tmp_path}/codes); sed -i 1d {tmp_path}/codes; exit $code\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(converge, "AWS", script)
+    monkeypatch.setattr(converge, "PAUSE_SECONDS", 0)
+    assert converge.complete(NODE, "CONTINUE") is told
+    lines = (tmp_path / "asked").read_text().splitlines()
+    assert lines == [f"autoscaling-complete {NODE.group} launch {NODE.instance} CONTINUE"] * asked
