@@ -75,7 +75,7 @@ def boot(node: Node) -> bool:
 def complete(node: Node, result: str) -> bool:
     """Answer the group's launch hook; whether that worked. The group may come to wait a little later."""
     for _ in range(ANSWERS):
-        command = [AWS, "autoscaling-complete", node.group, "launch", node.instance, result]
+        command = [str(AWS), "autoscaling-complete", node.group, "launch", node.instance, result]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode != NOBODY_WAITS:
             break
