@@ -8,6 +8,10 @@ started=$(date +%s)
 step() { printf '\n\033[1m[%3ss] %s\033[0m\n        $ %s\n' "$(($(date +%s) - started))" "$1" "$2"; }
 
 step "The lab: an AWS API, a load balancer and a network, all on this machine" "corral lab up"
+# Meanwhile this can be built, which takes as long; what it says is shown when it is waited for.
+mkdir -p .corral
+corral bundle build --dirty >.corral/bundle.log 2>&1 &
+building=$!
 corral lab up
 
 step "The application, built into a release" "corral release build"
@@ -23,15 +27,16 @@ corral release runtimes publish
 corral release point "$version"
 
 step "The bundle: what hosts configure themselves with" "corral bundle publish --dirty --point"
+wait $building || { cat .corral/bundle.log >&2; exit 1; }
 corral bundle publish --dirty --point
 
 step "The stack again: with a bundle come the servers" "corral stack apply -y"
 corral stack apply -y
 
-step "The hosts, booting" "corral lab wait"
+step "The hosts, booting and configuring themselves" "corral lab wait"
 corral lab wait
 
-step "The converge, over SSH" "pyinfra inventory/aws.py deploy.py -y"
+step "The same converge over SSH, which finds nothing left to do" "pyinfra inventory/aws.py deploy.py -y"
 pyinfra -y inventory/aws.py deploy.py
 
 step "The site, through the load balancer" "corral lab wait --healthy"
@@ -42,6 +47,7 @@ cat <<'NEXT'
 
   . .venv/bin/activate; export CORRAL_ENV=lab
   pyinfra inventory/aws.py deploy.py              changes nothing: the fleet is as declared
+  corral status                                   whether all is well, and what needs somebody
   corral lab shell app1                           a root shell on a host: damage a file there
   pyinfra inventory/aws.py deploy.py --dry        shows the damage; without --dry, repairs it
   corral lab logs                                 what the lab does
