@@ -25,8 +25,9 @@ def branch(fleet):
         run("corral", "release", "publish", release, CORRAL_ENV=REFERENCE)
         run("corral", "release", "runtimes", "publish", CORRAL_ENV=REFERENCE)
         run("corral", "release", "point", Path(release).name, CORRAL_ENV=REFERENCE)
+        run("corral", "bundle", "publish", "--dirty", "--point", CORRAL_ENV=REFERENCE)
+        run("corral", "stack", "apply", "-y", CORRAL_ENV=REFERENCE)
         run("corral", "lab", "wait", "-e", REFERENCE)
-        made.converge()
         run("corral", "lab", "wait", "-e", REFERENCE, "--healthy")
         yield made
     finally:

@@ -45,7 +45,7 @@ def test_a_protected_environment_is_not_deleted(fleet):
 
 
 def test_what_stays_outlives_the_stack_and_the_next_one_has_it(fleet, held):
-    """The next one's hosts are left as they booted: nobody converges them any more."""
+    """The next one's bucket has a bundle, so it has hosts at once, which configure themselves."""
     s3, ec2 = fleet.client("s3"), fleet.client("ec2")
     bucket, pointer = fleet.settings.releases_bucket, "environments/lab/app/current.json"
     (volume,) = [member.data_volume for member in fleet.members("db")]
