@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 
 import pytest
 
@@ -16,6 +17,13 @@ DIFFERENCES = {
 }
 
 
+@cache
+def own_words(name):
+    """What only one environment says."""
+    settings = load(name)
+    return settings.domain, settings.account, settings.network.cidr
+
+
 def shape(value, name):
     """A template without its environment's name, numbers and sizes."""
     if isinstance(value, dict):
@@ -25,7 +33,7 @@ def shape(value, name):
     if isinstance(value, bool):
         return value
     text = str(value)
-    for own in (load(name).domain, load(name).account, load(name).network.cidr):
+    for own in own_words(name):
         text = text.replace(own, "…")
     text = re.sub(rf"\b{name}\b", "ENV", text)
     text = re.sub(r"\b\d+\.\d+\.\d+\.\d+(/\d+)?", "ADDRESS", text)
