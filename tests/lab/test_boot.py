@@ -96,7 +96,7 @@ def test_a_damaged_bundle_is_abandoned_and_nothing_of_it_runs(fleet, two):
     named = json.loads(before)
     other = {**named, "digest": "0" * 64, "key": f"bundles/{'0' * 64}.tar.gz"}
     whole = s3.get_object(Bucket=bucket, Key=named["key"])["Body"].read()
-    s3.put_object(Bucket=bucket, Key=other["key"], Body=whole[:-1] + b"x")
+    s3.put_object(Bucket=bucket, Key=other["key"], Body=whole[:-1] + b"x", IfNoneMatch="*")
     s3.put_object(Bucket=bucket, Key=pointer, Body=json.dumps(other, indent=1))
     try:
         fleet.scale(3)
