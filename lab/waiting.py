@@ -43,7 +43,7 @@ def _wait(
             raise CorralError(
                 _explain(what, missing, seconds), "More: corral lab status, corral lab logs.", "docs/lab.md"
             )
-        time.sleep(0.3)
+        time.sleep(1.0)
 
 
 def _explain(what: str, missing: list[tuple[fleet.Member, str]], seconds: float) -> str:
