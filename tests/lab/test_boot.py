@@ -79,12 +79,13 @@ def test_six_servers_come_in_one_go(fleet, two):
     assert fleet.converge().changed == {}
 
 
-@pytest.mark.parametrize("kind", ["errors", "garbage"])
-def test_a_node_arrives_though_s3_fails_at_first(fleet, two, kind):
-    run("corral", "lab", "fault", kind, "--seconds", "60")
+def test_a_node_arrives_though_s3_gives_errors_and_garbage_at_first(fleet, two):
+    run("corral", "lab", "fault", "errors", "--seconds", "30")
     fleet.scale(3)
     (new,) = launched(fleet, two)
-    wait_for("it finds no bundle", lambda: "corral: no bundle: " in console(new), 60)
+    wait_for("it is refused", lambda: "corral: no bundle: curl: (22)" in console(new), 30)
+    run("corral", "lab", "fault", "garbage", "--seconds", "40")
+    wait_for("it can not read that", lambda: "corral: no bundle: the pointer names none" in console(new), 30)
     assert new not in fleet.health(), "the load balancer does not know it yet"
     assert new in grown(fleet, 3)
 
