@@ -120,11 +120,11 @@ curl -s -o /dev/null -w '%{http_code}' --aws-sigv4 "aws:amz:$region:s3" \
 
 
 @pytest.mark.parametrize(
-    "what", ["releases/app/by-the-other -T /dev/null", "?list-type=2&prefix=releases%2F -X GET"]
+    "what", ["environments/{}/by-the-other -T /dev/null", "?list-type=2&prefix=releases%2F -X GET"]
 )
 def test_a_release_server_writes_and_lists_its_own_bucket_alone(fleet, branch, what):
     def asks(one, other):
-        asked = f"{other.settings.releases_bucket}/{what}".split()
+        asked = f"{other.settings.releases_bucket}/{what.format(other.settings.environment)}".split()
         return one.shell(one.members("release")[0], shlex.join(["sh", "-euc", S3, "sh", *asked])).stdout
 
     assert (asks(fleet, fleet), asks(branch, branch)) == ("200", "200")

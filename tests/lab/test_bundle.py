@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.connection import CONNECTION
-from tests.lab.fleet import BIN, ROOT, run, wait_for
+from tests.lab.fleet import BIN, ROOT, run
 
 # Where this test unpacks it on a host.
 PLACE = "/root/bundle"
@@ -107,22 +107,3 @@ def test_a_node_has_the_data_that_push_gives_it(fleet, unpacked):
         (node,) = json.loads(done.stdout)
         theirs = pushed[member.private_address]
         assert node["data"] == {name: theirs[name] for name in theirs.keys() - CONNECTION}
-
-
-def test_a_host_that_no_operator_ever_met_configures_itself(fleet, unpacked):
-    before = {member.instance_id for member in fleet.members("app")}
-    fleet.scale(len(before) + 1)
-    try:
-        new = wait_for(
-            "a new app server",
-            lambda: next((m for m in fleet.members("app") if m.instance_id not in before), None),
-            seconds=60,
-        )
-        run("corral", "lab", "wait")
-        unpacked(new)
-        assert pull(fleet, new)
-        assert pull(fleet, new) == []
-        assert fleet.converge("--limit", new.private_address).changed == {}
-        wait_for("the new host serves", lambda: fleet.health().get(new.instance_id) == "healthy", seconds=60)
-    finally:
-        fleet.scale(len(before))

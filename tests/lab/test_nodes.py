@@ -79,12 +79,12 @@ def test_a_tick_that_finds_nothing_starts_no_python_and_changes_nothing(fleet, n
 
 
 def test_each_kind_of_drift_is_another_fingerprint_and_one_tick_repairs_it_all(fleet, node):
-    whole, seen = state(fleet, node), [fingerprint(fleet, node)]
-    for kind, command in DRIFT.items():
-        fleet.shell(node, command)
-        now = fingerprint(fleet, node)
-        assert now != seen[-1], f"{kind} is not caught"
-        seen.append(now)
+    whole = state(fleet, node)
+    steps = [FINGERPRINT, *(f"{{ {command}; }} >/dev/null; {FINGERPRINT}" for command in DRIFT.values())]
+    before, *after = fleet.shell(node, "\n".join(steps)).stdout.splitlines()
+    for kind, now in zip(DRIFT, after, strict=True):
+        assert now != before, f"{kind} is not caught"
+        before = now
     fleet.shell(node, TICK)
     said = report(fleet, node)
     assert (said["result"], said["why"]) == ("healthy", "tick"), said
