@@ -54,6 +54,8 @@ class Fleet:
         """Let new members get ready, or fail, until told to stop; note how many serve and are there."""
         while not stop.is_set():
             members = self.members()
+            if members != self.members():
+                continue  # one answer may hold what was before, and what came after
             serving = [name for name, state in members.items() if state == "InService"]
             self.healthy(*serving)
             self.least = min(self.least, len(serving))
