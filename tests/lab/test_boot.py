@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from lab.hosts import present
+from lab.observe import memory
 from tests.lab.fleet import run, wait_for
 from tests.lab.test_nodes import report
 from tests.lab.visitors import Visitors
@@ -30,18 +32,14 @@ def grown(fleet, count, gone=()):
     return wait_for(f"{count} app servers serve", there, SERVES)
 
 
-def launched(fleet, known):
-    """Wait for an app server that is being launched, and was not there before; the ids of all such."""
-
-    def new():
-        name = fleet.settings.role_name("app")
-        (group,) = fleet.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
-            "AutoScalingGroups"
-        ]
-        states = {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
-        return {instance for instance, state in states.items() if state.startswith("Pending")} - known
-
-    return wait_for("another instance", new, 60)
+def pending(fleet):
+    """Ids of the app servers that are being launched."""
+    name = fleet.settings.role_name("app")
+    (group,) = fleet.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    states = {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
+    return {instance for instance, state in states.items() if state.startswith("Pending")}
 
 
 @pytest.fixture
@@ -73,16 +71,19 @@ def test_a_server_terminated_under_load_is_replaced_by_one_that_configures_itsel
     assert fleet.converge().changed == {}, "push finds nothing to do where a node configured itself"
 
 
-def test_six_servers_come_in_one_go(fleet, two):
+def test_six_servers_come_in_one_go_and_fit_on_a_small_machine(fleet, two):
     fleet.scale(6)
     grown(fleet, 6)
     assert fleet.converge().changed == {}
+    hosts = present().values()
+    assert len(hosts) == 9
+    assert sum(memory(host) for host in hosts) < 4 * 2**30
 
 
 def test_a_node_arrives_though_s3_gives_errors_and_garbage_at_first(fleet, two):
     run("corral", "lab", "fault", "errors", "--seconds", "30")
     fleet.scale(3)
-    (new,) = launched(fleet, two)
+    (new,) = wait_for("an instance is launched", lambda: pending(fleet), 60)
     wait_for("it is refused", lambda: "corral: no bundle: curl: (22)" in console(new), 30)
     run("corral", "lab", "fault", "garbage", "--seconds", "40")
     wait_for("it can not read that", lambda: "corral: no bundle: the pointer names none" in console(new), 30)
@@ -101,8 +102,8 @@ def test_a_damaged_bundle_is_abandoned_and_nothing_of_it_runs(fleet, two):
     s3.put_object(Bucket=bucket, Key=pointer, Body=json.dumps(other, indent=1))
     try:
         fleet.scale(3)
-        (new,) = launched(fleet, two)
-        wait_for("it is abandoned", lambda: launched(fleet, two | {new}), 300)
+        (new,) = wait_for("an instance is launched", lambda: pending(fleet), 60)
+        wait_for("it is abandoned", lambda: pending(fleet) - {new}, 300)
         assert new not in serving(fleet)
         said = next(one for one in reports(fleet) if one["instance"] == new)
         assert said["failed"] == {

@@ -4,7 +4,6 @@ import subprocess
 from pathlib import Path
 
 from lab.hosts import present
-from lab.observe import memory
 from tests.lab.fleet import BIN, ROOT, run, wait_for
 from tests.lab.visitors import Visitors
 
@@ -88,18 +87,6 @@ def test_one_number_scales_the_fleet_up_and_down(fleet):
     assert "chat-lab-app ends this instance; stopping: corral-app.service nginx.service" in told
     assert "did not stop in good order" not in told
     assert "corral: done; this instance may end" in told
-
-
-def test_eight_hosts_fit_on_a_small_machine(fleet):
-    """Five app servers and one of each other role, converged and healthy, in less than half of 8 GiB."""
-    fleet.scale(5)
-    in_service(fleet, 5)
-    healthy(fleet, {member.instance_id for member in fleet.members("app")})
-    hosts = present().values()
-    assert len(hosts) == 8
-    assert sum(memory(host) for host in hosts) < 4 * 2**30
-    fleet.scale(2)
-    in_service(fleet, 2)
 
 
 def test_a_host_that_does_not_come_is_named_with_its_consoles_last_lines(fleet):
