@@ -35,13 +35,11 @@ def arrive() -> dict[str, float]:
     scaling, s3, name = client("autoscaling"), client("s3"), LAB.role_name("app")
     before = {host.instance_id for host in members("app")}
     scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=len(before) + 1)
-    new: dict[str, str] = {}
+    new: list[str] = []
 
     def launched() -> bool:
         group = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
-        new.update({one["InstanceId"]: one["LifecycleState"] for one in group["Instances"]})
-        for known in before:
-            new.pop(known, None)
+        new.extend(one["InstanceId"] for one in group["Instances"] if one["LifecycleState"][:7] == "Pending")
         return bool(new)
 
     wait_for("an instance is launched", launched, PATIENCE, pause=0.1)
@@ -75,7 +73,9 @@ def arrive() -> dict[str, float]:
 def health() -> dict[str, str]:
     """What the load balancer finds of each app server."""
     elb = client("elbv2")
-    group = elb.describe_target_groups(Names=[f"{LAB.stack_name}-site"])["TargetGroups"][0]
+    balancer = elb.describe_load_balancers(Names=[LAB.stack_name])["LoadBalancers"][0]
+    groups = elb.describe_target_groups(LoadBalancerArn=balancer["LoadBalancerArn"])["TargetGroups"]
+    group = next(each for each in groups if each["Port"] == 80)
     found = elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
     return {one["Target"]["Id"]: one["TargetHealth"]["State"] for one in found}
 
