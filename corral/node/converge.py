@@ -11,6 +11,7 @@ from pathlib import Path
 from corral import settings as environments
 from corral.node import health, identity, report
 from corral.node.identity import STATE, Node
+from corral.node.questions import script
 from corral.node.run import pyinfra
 from corral.settings import ROOT
 
@@ -105,7 +106,8 @@ def _remember(notes: Path | None) -> None:
     fingerprint.unlink(missing_ok=True)
     if notes is None or not (notes / "questions").exists():
         return
-    shutil.copyfile(notes / "questions", questions)
+    noted = (notes / "questions").read_text(encoding="utf-8").splitlines()
+    questions.write_text(script(noted), encoding="utf-8")
     run = subprocess.run(
         ["sh", ROOT / "files" / "node" / "fingerprint"], capture_output=True, text=True, check=False
     )

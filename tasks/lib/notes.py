@@ -2,8 +2,9 @@
 
 The node names a folder in CORRAL_NOTES (corral/node/). Into it go
 
-- `questions`: shell text that asks again everything this converge asked about the host's state. While the
-  answers are the same, there is nothing to do: that is how a tick finds out without Python (files/node/tick);
+- `questions`: a line of JSON for each question about the host's state: a script of `scripts/`, and its
+  arguments. While the answers are the same, there is nothing to do: that is how a tick finds out without
+  Python (corral/node/questions.py, files/node/tick);
 - `units`: a line for each unit that is to run;
 - `health`: a line of JSON for each check of whether the host does its work.
 
@@ -12,6 +13,7 @@ A push has no such folder, and nothing is noted.
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 VARIABLE = "CORRAL_NOTES"
@@ -19,10 +21,9 @@ VARIABLE = "CORRAL_NOTES"
 _noted: set[tuple[str, str]] = set()
 
 
-def question(text: str) -> None:
-    """Note a question about the host's state: shell text that prints the answer."""
-    # In a process of its own, for it may end early or turn into another program.
-    _note("questions", f"(\n{text}\n)\n")
+def question(script: str, arguments: Sequence[str]) -> None:
+    """Note a question about the host's state: a script that prints the answer, and its arguments."""
+    _note("questions", json.dumps({"script": script, "arguments": list(arguments)}) + "\n")
 
 
 def unit(name: str) -> None:

@@ -27,10 +27,9 @@ def command_line(script: str, *arguments: str) -> str:
     The script is part of the command, so nothing needs to be on the host before, and no shell more than
     pyinfra's starts. Scripts named `…_state.sh` ask and change nothing.
     """
-    text = f"set -- {shlex.join(arguments)}\n{_text(script)}"
     if script.endswith("_state.sh"):
-        notes.question(text)
-    return text
+        notes.question(script, arguments)
+    return f"set -- {shlex.join(arguments)}\n{_text(script)}"
 
 
 def run_script(script: str, *arguments: str, stdin: str = "") -> StringCommand:
