@@ -16,6 +16,8 @@ from corral.cli.stack import stack
 from corral.cloudformation import change_sets as engine
 from corral.cloudformation import events, expiry, stacks
 from corral.cloudformation.request import Wishes, has_servers
+from corral.releases import names
+from corral.releases import store as releases
 from corral.settings import load
 from corral.settings.sections import Aws, Ssh
 
@@ -38,8 +40,8 @@ def but(settings, section, **more):
     return settings.model_copy(update={section: getattr(settings, section).model_copy(update=more)})
 
 
-def name_a_bundle(settings, content=None):
-    """Say which bundle the environment's nodes run, in a bucket that is there."""
+def name_a_bundle(settings, content=None, release=True):
+    """Say which bundle the environment's nodes run, and which release, in a bucket that is there."""
     named = store.Pointer(
         "0" * 64, store.bundle_key("0" * 64), "", False, None, "a test", "2026-01-01T00:00:00"
     )
@@ -48,6 +50,13 @@ def name_a_bundle(settings, content=None):
         Key=store.pointer_key(settings.environment),
         Body=content or json.dumps(asdict(named)),
     )
+    if release:
+        chosen = releases.Pointer("20260101-0000000000", "0" * 64, None, "a test", "2026-01-01T00:00:00")
+        client(settings, "s3").put_object(
+            Bucket=settings.releases_bucket,
+            Key=names.pointer_key(settings.environment),
+            Body=json.dumps(asdict(chosen)),
+        )
 
 
 def give_servers(settings):

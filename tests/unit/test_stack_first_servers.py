@@ -27,6 +27,7 @@ There are no servers yet: they configure themselves, by a bundle. What to type n
   corral stack apply -e lab-branch/{0}
 Read more: docs/stack.md
 """
+NONE = "  No server is launched: the environment does not name a bundle and a release yet.\n"
 ROLES = ("app", "db", "elk", "release")
 NOBODY = [(0, 0, 0)] * 4
 
@@ -59,9 +60,9 @@ def asked_of_s3(settings):
 def test_there_are_no_servers_before_there_is_a_bundle_and_it_is_said_what_to_do(of):  # noqa: F811
     settings = of("lab-branch/bare")
     shown = corral_stack(settings, "diff").stdout
-    assert "  No server is launched: the environment has no bundle yet.\n" in shown
+    assert NONE in shown
     made = corral_stack(settings, "apply", "-y")
-    assert "  No server is launched: the environment has no bundle yet.\n" in made.stdout
+    assert NONE in made.stdout
     assert made.stdout.endswith(NEXT.format("bare"))
     assert stacks.find(settings).status == "CREATE_COMPLETE"
     assert sizes(settings) == NOBODY
@@ -107,6 +108,14 @@ def test_with_the_bundle_come_the_servers(of):  # noqa: F811
     assert [len(members(settings, role)) for role in ROLES] == [1, 1, 1, 1]
     assert alarms(settings) == 4
     assert "nothing to change" in corral_stack(settings, "diff").stdout
+
+
+def test_a_bundle_alone_brings_no_servers_for_app_servers_need_a_release(of):  # noqa: F811
+    settings = of("lab-branch/half")
+    corral_stack(settings, "apply", "-y")
+    name_a_bundle(settings, release=False)
+    assert corral_stack(settings, "apply", "-y").stdout.endswith(NEXT.format("half"))
+    assert sizes(settings) == NOBODY
 
 
 def test_what_was_scaled_by_hand_stays_so(of):  # noqa: F811

@@ -49,7 +49,7 @@ def show(settings: Settings, proposal: Proposal, effects: list[Effect], wishes: 
         consent = wishes.replace_servers
         print_(Line(f"  {said(effect, consent)}", "bold" if consent else ""))
     if not wishes.servers:
-        print_(Line("  No server is launched: the environment has no bundle yet."))
+        print_(Line("  No server is launched: the environment does not name a bundle and a release yet."))
     print_(Line(f"{summary(proposal.changes) or 'No resource changes'}.", "bold"))
 
 
