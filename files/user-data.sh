@@ -69,7 +69,6 @@ fetch() {
     ln -sfn "bundles/$digest" $here/next && mv -fT $here/next $here/current
 }
 
-# No bundle could do it.
 abandon() {
     id=$(ask sts "" -d 'Action=GetCallerIdentity&Version=2011-06-15' |
         sed -n 's/.*<UserId>\(.*\):\(.*\)<\/UserId>.*/\1%3A\2/p')
@@ -78,7 +77,7 @@ abandon() {
 "zone": "$ZONE", "address": "$ADDRESS", "why": "boot", "started": "$(date -u +%FT%TZ)", "seconds": 0,
 "result": "failed", "failed": {"operation": "Fetch a bundle", "output": ["$why"]}}
 EOF
-    ask s3 "$BUCKET/reports/$ENVIRONMENT/$id.json" -X PUT --data-binary @$here/report || :
+    ask s3 "$BUCKET/reports/$ENVIRONMENT/$id.json" -X PUT --data-binary @$here/report -H Content-Type: || :
     ask autoscaling "" -d 'Action=CompleteLifecycleAction&Version=2011-01-01' \
         -d "AutoScalingGroupName=$GROUP&LifecycleHookName=launch&InstanceId=$INSTANCE&LifecycleActionResult=ABANDON" >&2
 }
