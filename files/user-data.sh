@@ -1,6 +1,6 @@
 #!/bin/sh
-# First boot of every host: learns from its tags who it is, fetches the bundle that its environment names, and converges
-# by it; "user-data.sh fetch" only fetches. Needs curl, tar, Debian's Python, and AWS.
+# First boot of every host: learns from its tags who it is, fetches the bundle that its environment names, converges by
+# it; "user-data.sh fetch" only fetches. Needs curl, tar, Debian's Python, AWS.
 set -eu
 umask 022
 here=/opt/corral
@@ -77,7 +77,7 @@ abandon() {
 "zone": "$ZONE", "address": "$ADDRESS", "why": "boot", "started": "$(date -u +%FT%TZ)", "seconds": 0,
 "result": "failed", "failed": {"operation": "Fetch a bundle", "output": ["$why"]}}
 EOF
-    ask s3 "$BUCKET/reports/$ENVIRONMENT/$id.json" -X PUT --data-binary @$here/report -H Content-Type: || :
+    ask s3 "$BUCKET/reports/$ENVIRONMENT/$id.json" -X PUT --data-binary @$here/report -H Content-Type:application/json || :
     ask autoscaling "" -d 'Action=CompleteLifecycleAction&Version=2011-01-01' \
         -d "AutoScalingGroupName=$GROUP&LifecycleHookName=launch&InstanceId=$INSTANCE&LifecycleActionResult=ABANDON" >&2
 }
