@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -30,25 +29,24 @@ def converge(node: Node, why: str) -> report.Report:
     """Bring this host to its declared state, see whether it works, and report how it went."""
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = report.last()
-    with tempfile.TemporaryDirectory(dir=STATE) as directory:
-        notes, started = Path(directory), time.time()
-        outcome = pyinfra(notes)
-        ill = [] if outcome.failed else health.failing(notes)
-        facts = report.Facts(
-            why=why,
-            started=started,
-            ended=time.time(),
-            outcome=outcome,
-            ill=ill,
-            units=health.unit_states(notes),
-            bundle=identity.bundle_digest(),
-            commit=identity.commit(),
-            release=_release(),
-            load=os.getloadavg(),
-            host_keys=_host_keys(),
-        )
-        made = report.compose(node, facts, before)
-        _remember(notes if made["result"] == "healthy" else None)
+    notes, started = _empty(STATE / "notes"), time.time()
+    outcome = pyinfra(notes)
+    ill = [] if outcome.failed else health.failing(notes)
+    facts = report.Facts(
+        why=why,
+        started=started,
+        ended=time.time(),
+        outcome=outcome,
+        ill=ill,
+        units=health.unit_states(notes),
+        bundle=identity.bundle_digest(),
+        commit=identity.commit(),
+        release=_release(),
+        load=os.getloadavg(),
+        host_keys=_host_keys(),
+    )
+    made = report.compose(node, facts, before)
+    _remember(notes if made["result"] == "healthy" else None)
     _forget_bundles()
     report.keep(made)
     tell(made)
@@ -95,6 +93,13 @@ def tell(made: report.Report) -> None:
         print(f"corral: failed: {made['failed']['operation']}", file=sys.stderr)
     for check in made["ill"]:
         print(f"corral: {check['check']}: no: {check['said']}", file=sys.stderr)
+
+
+def _empty(directory: Path) -> Path:
+    """The directory with nothing in it. A converge that was killed left its own there."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    return directory
 
 
 def _remember(notes: Path | None) -> None:

@@ -187,3 +187,9 @@ def test_a_group_that_comes_to_wait_a_little_later_is_told_then(tmp_path, monkey
     assert converge.complete(NODE, "CONTINUE") is told
     lines = (tmp_path / "asked").read_text().splitlines()
     assert lines == [f"autoscaling-complete {NODE.group} launch {NODE.instance} CONTINUE"] * asked
+
+
+def test_what_a_killed_converge_noted_is_nothing_to_the_next(tmp_path):
+    notes = converge._empty(tmp_path / "notes")
+    (notes / "questions").write_text("half a lin")
+    assert list(converge._empty(notes).iterdir()) == []

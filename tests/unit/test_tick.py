@@ -118,6 +118,13 @@ def test_it_converges_until_a_healthy_converge_leaves_a_fingerprint(host):
     assert host.tick() == (CONVERGES, "")
 
 
+def test_it_converges_once_a_day_whatever_the_fingerprint_says(host):
+    fingerprint = host.state / "fingerprint"
+    yesterday = fingerprint.stat().st_mtime - 25 * 3600
+    os.utime(fingerprint, (yesterday, yesterday))
+    assert host.tick() == (CONVERGES, "")
+
+
 def test_what_the_environment_names_is_kept_for_the_converge(host):
     host.tick()
     assert (host.state / "pointers/current.json").read_bytes() == host.aws.objects[RELEASE]
