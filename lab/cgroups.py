@@ -1,5 +1,6 @@
 """A control group per host: the init of one can't take another's services for its own, nor open its disks."""
 
+import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -122,7 +123,9 @@ def _roots() -> list[Path]:
 
 def _cleared(top: Path) -> bool:
     """Kill and remove what can be now; whether nothing is left. The dying init removes groups meanwhile."""
-    for group in sorted(top.glob("**/"), reverse=True):
+    # os.walk goes on where a group vanishes before it looks into it; Path.glob does not.
+    for directory, _, _ in os.walk(top, topdown=False):
+        group = Path(directory)
         with suppress(FileNotFoundError):
             for pid in (group / "cgroup.procs").read_text().split():
                 processes.kill(int(pid))
