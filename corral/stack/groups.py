@@ -126,7 +126,14 @@ def _update_policy(in_service: int) -> policies.UpdatePolicy:
         MinInstancesInService=str(in_service),
         MaxBatchSize="1",
         PauseTime="PT0S",
-        SuspendProcesses=["AZRebalance", "AlarmNotification", "ScheduledActions"],
+        # What AWS recommends to suspend meanwhile: these would launch and terminate members in between.
+        SuspendProcesses=[
+            "HealthCheck",
+            "ReplaceUnhealthy",
+            "AZRebalance",
+            "AlarmNotification",
+            "ScheduledActions",
+        ],
     )
     return policies.UpdatePolicy(
         AutoScalingRollingUpdate=If(AGREED, one_by_one, Ref("AWS::NoValue")),

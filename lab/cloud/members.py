@@ -73,7 +73,8 @@ def _go_on(group: Group, member: InstanceState, health: state.Health) -> None:
     elif now == "Terminating:Proceed":
         _end(group, member)
     elif now == "InService":
-        if member.instance.state not in {"running", "pending"} or _ill(group, member, health):
+        gone = member.instance.state not in {"running", "pending"}
+        if _may(group, "HealthCheck") and (gone or _ill(group, member, health)):
             member.health_status = "Unhealthy"
         if member.health_status == "Unhealthy" and _may(group, "ReplaceUnhealthy"):
             retire(group, member, "was taken out of service in response to a health check")
