@@ -17,6 +17,7 @@ from corral.settings import ROOT
 AWS = report.AWS
 HOST_KEYS = Path("/etc/ssh")
 CURRENT = Path("/srv/app/current")
+RELEASE_POINTER = STATE / "pointers" / "current.json"
 BUNDLES = Path("/opt/corral/bundles")
 # Of the time that a new node has, what is kept for saying that it failed.
 RESERVE_SECONDS = 60
@@ -63,12 +64,20 @@ def boot(node: Node) -> bool:
     """
     seconds = environments.load(node.settings).lifecycle.launch_seconds - RESERVE_SECONDS
     deadline = time.monotonic() + seconds
-    while converge(node, "boot")["result"] != "healthy":
+    while _first_converge(node)["result"] != "healthy":
         if time.monotonic() + PAUSE_SECONDS > deadline:
             complete(node, "ABANDON")
             return False
         time.sleep(PAUSE_SECONDS)
     return complete(node, "CONTINUE")
+
+
+def _first_converge(node: Node) -> report.Report:
+    # As a tick does: the next one may come while S3 is away, and then goes by what was named now.
+    subprocess.run([ROOT / "files" / "node" / "pointers"], check=False)
+    if RELEASE_POINTER.exists():
+        os.environ["CORRAL_RELEASE_POINTER"] = str(RELEASE_POINTER)
+    return converge(node, "boot")
 
 
 def complete(node: Node, result: str) -> bool:

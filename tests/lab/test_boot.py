@@ -7,7 +7,7 @@ import pytest
 from lab.hosts import present
 from lab.observe import memory
 from tests.lab.fleet import run, wait_for
-from tests.lab.test_nodes import report
+from tests.lab.test_nodes import TICK, report
 from tests.lab.visitors import Visitors
 
 SERVES = 240  # seconds at most, on a machine that does other things too; bench/boot.py measures it
@@ -89,6 +89,13 @@ def test_a_node_arrives_though_s3_gives_errors_and_garbage_at_first(fleet, two):
     wait_for("it can not read that", lambda: "corral: no bundle: the pointer names none" in console(new), 30)
     assert new not in fleet.health(), "the load balancer does not know it yet"
     assert new in grown(fleet, 3)
+    (member,) = [member for member in fleet.members("app") if member.instance_id == new]
+    run("corral", "lab", "fault", "errors", "--seconds", "600")
+    try:
+        # It has never had a tick: what it goes by, it has kept since its boot.
+        fleet.shell(member, f"systemctl stop nginx; {TICK}; systemctl is-active nginx")
+    finally:
+        run("corral", "lab", "fault", "errors", "--seconds", "0")
 
 
 def test_a_damaged_bundle_is_abandoned_and_nothing_of_it_runs(fleet, two):

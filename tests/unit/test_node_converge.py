@@ -154,7 +154,7 @@ def test_checks_are_run_as_they_were_noted(tmp_path, monkeypatch):
 def test_the_scripts_of_a_node_are_sound_shell():
     scripts = sorted((ROOT / "files/node").iterdir())
     names = {script.name for script in scripts}
-    assert names == {"converge", "fingerprint", "send-report", "tick"}
+    assert names == {"converge", "fingerprint", "pointers", "send-report", "tick"}
     subprocess.run(["shellcheck", "--shell=sh", "--exclude=SC1091", *scripts], check=True)
     assert all(script.stat().st_mode & 0o111 for script in scripts)
 

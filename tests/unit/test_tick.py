@@ -38,7 +38,14 @@ class Host:
     def __init__(self, root, aws):
         self.root, self.aws = root, aws
         bundle = root / "opt/corral/bundles" / HERE
-        for name in ("host/aws", "node/tick", "node/fingerprint", "node/send-report", "user-data.sh"):
+        for name in (
+            "host/aws",
+            "node/tick",
+            "node/fingerprint",
+            "node/pointers",
+            "node/send-report",
+            "user-data.sh",
+        ):
             self.write(bundle / "files" / name, self.moved((ROOT / "files" / name).read_text()))
         self.write(bundle / "files/node/converge", "#!/bin/sh\necho converging: $* locked $CORRAL_LOCKED\n")
         (root / "opt/corral/current").symlink_to(f"bundles/{HERE}")
@@ -149,7 +156,7 @@ def test_where_s3_is_away_or_mad_the_host_stays_as_it_is_and_is_looked_after(hos
     assert printed == ""
     assert (host.state / "pointers/bundle.json").read_bytes() == host.aws.objects[POINTER]
     if failure == AWAY:
-        assert "S3 does not tell; going on as before" in told
+        assert "S3 does not tell what lab names; going on as before" in told
     (host.root / "asked").write_text("otherwise\n")
     assert host.tick()[0] == CONVERGES
 
