@@ -58,6 +58,13 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def left_alone(fleet):
+    """The group replaces no app server while a module's tests damage some for longer than it would bear."""
+    with fleet.left_alone():
+        yield
+
+
 @pytest.fixture(scope="session")
 def root():
     """The checkout's root directory."""

@@ -136,6 +136,19 @@ class Fleet:
         """Run a shell command as root on a host, by the way a user has: `corral lab shell`."""
         return run("corral", "lab", "shell", member.instance_id, "--", "sh", "-c", command, check=check)
 
+    @contextmanager
+    def left_alone(self):
+        """As long as this lasts, the group takes no app server for ill, whatever is done to it by hand."""
+        group = {
+            "AutoScalingGroupName": f"{self.settings.stack_name}-app",
+            "ScalingProcesses": ["HealthCheck"],
+        }
+        self.client("autoscaling").suspend_processes(**group)
+        try:
+            yield
+        finally:
+            self.client("autoscaling").resume_processes(**group)
+
     def scale(self, desired):
         """Set the number of app servers, through the plain AWS API."""
         self.client("autoscaling").set_desired_capacity(

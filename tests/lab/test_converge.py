@@ -4,6 +4,8 @@ import pytest
 
 from tests.lab.fleet import run
 
+pytestmark = pytest.mark.usefixtures("left_alone")
+
 
 def test_the_second_converge_changes_nothing(fleet):
     again = fleet.converge()

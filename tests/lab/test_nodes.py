@@ -8,9 +8,12 @@ import pytest
 
 from tests.lab.fleet import run, wait_for
 
+pytestmark = pytest.mark.usefixtures("left_alone")
+
 STATE = "/var/lib/corral/node"
 FINGERPRINT = "/opt/corral/current/files/node/fingerprint"
-TICK = "systemctl start corral-converge.service"
+SAID = "journalctl --no-pager -n 60 -u corral-converge >&2"
+TICK = f"{{ systemctl start corral-converge.service || {{ {SAID}; false; }}; }}"
 # Each kind of thing that tasks manage, and how somebody may spoil one of it.
 DRIFT = {
     "a file's content": "echo '# by hand' >>/etc/nginx/nginx.conf",
@@ -34,8 +37,10 @@ DRIFT = {
 
 @pytest.fixture
 def node(fleet):
-    """An app server, as its own converge left it."""
-    return fleet.members("app")[0]
+    """An app server, as its own converge left it: a push, or what a test did to it, is for its next tick."""
+    member = fleet.members("app")[0]
+    fleet.shell(member, TICK)
+    return member
 
 
 def report(fleet, member):

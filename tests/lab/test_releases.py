@@ -11,6 +11,8 @@ from corral.releases import archive
 from tests.lab.fleet import run, wait_for
 from tests.lab.visitors import Visitors
 
+pytestmark = pytest.mark.usefixtures("left_alone")
+
 POINTER = "environments/lab/app/current.json"
 
 
