@@ -73,6 +73,7 @@ def boot(node: Node) -> bool:
 
 
 def _first_converge(node: Node) -> report.Report:
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     # As a tick does: the next one may come while S3 is away, and then goes by what was named now.
     subprocess.run([ROOT / "files" / "node" / "pointers"], check=False)
     if RELEASE_POINTER.exists():
