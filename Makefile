@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-unit test-app test-lab lint bench bench-up install install-lab install-test
+.PHONY: help up down status test test-unit test-local test-app test-lab lint bench bench-up install install-lab install-test
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -19,10 +19,13 @@ down: ## stop the lab and leave nothing behind
 status: ## what runs in the lab, and its health
 	@[ -x $(BIN)/corral ] && corral lab status || { echo "corral: no lab has been started from here; start one: make up" >&2; exit 1; }
 
-test: install-test lint test-unit test-app test-lab ## everything that CI runs
+test: install-test lint test-unit test-local test-app test-lab ## everything that CI runs
 
-test-unit: install-test ## seconds, no root
+test-unit: install-test ## the repository alone: seconds, no root
 	@pytest tests/unit
+
+test-local: install-test ## with real processes: the lab's API, HAProxy, nginx, PM2; minutes, no root
+	@pytest tests/local
 
 test-app: install-test ## the example app's own tests
 	@cd app && npm ci --no-audit --no-fund --loglevel=error && npm test

@@ -18,7 +18,7 @@ from _lab import ROOT, say
 
 sys.path.insert(0, str(ROOT))  # for what the tests simulate with
 
-from tests.unit import simulated
+from tests.shared import simulated
 
 SIZES = (20, 200, 2000)
 AIM = 5.0  # seconds of one's own

@@ -11,7 +11,7 @@ from typing import Any
 
 from _lab import LAB, ROOT, members, say, table
 
-from tests.unit.roles import Declared
+from tests.shared.roles import Declared
 
 TICK = "/opt/corral/current/files/node/tick"
 CONVERGE = "CORRAL_LOCKED=1 /opt/corral/current/files/node/converge tick"

@@ -105,7 +105,7 @@ def _rules(networks: Iterable[str], what: str) -> str:
     """A rule for each network, and no set of them.
 
     While a transaction replaces the rules, the old ones look into sets that count as empty already, and one
-    packet of some thousands comes through (measured with kernel 6.18; tests/unit/test_lab_network.py).
+    packet of some thousands comes through (measured with kernel 6.18; tests/local/test_lab_network.py).
     """
     return "\n        ".join(f"ip daddr {network} {what}" for network in networks)
 

@@ -10,7 +10,7 @@ stop() { printf 'corral: %s\n' "$*" >&2; exit 1; }
 # Before anything is touched: is this a machine we can work on?
 [ "$(uname -s)" = Linux ] || stop "the lab needs Linux (network namespaces, systemd-nspawn); this is $(uname -s). Use a Linux machine or a Linux virtual machine; see docs/lab.md."
 case "$* ${CORRAL_TARGET:-}" in
-*lab*test-unit) ;; # needs the packages, and nobody's rights
+*lab*test-unit | *lab*test-local) ;; # need the packages, and nobody's rights
 *lab*) [ "$(id -u)" -eq 0 ] || stop "the lab needs root (it makes network namespaces and boots hosts). Run: sudo make ${CORRAL_TARGET:-up}" ;;
 esac
 [ $# -eq 0 ] || command -v apt-get >/dev/null || stop "the lab installs Debian packages and this system has no apt-get. Use Debian 12 or later; see docs/lab.md."

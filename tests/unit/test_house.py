@@ -7,27 +7,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.shared.imports import ROOT, imported_by, within
+
 TRACKED = subprocess.run(
     ["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
 ).stdout.splitlines()
 PYTHON = sorted(path for path in TRACKED if path.endswith(".py") and (ROOT / path).exists())
 MODULES = [path for path in PYTHON if path.split("/")[0] in {"corral", "lab", "tasks", "inventory", "bench"}]
-
-
-def imported_by(path: str) -> set[str]:
-    """Every module that `path` imports, wherever in the file it does so."""
-    found = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def within(name: str, *packages: str) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 @pytest.mark.parametrize("path", [p for p in PYTHON if p.startswith("tasks/") or p == "deploy.py"])
@@ -47,6 +33,12 @@ def test_nobody_imports_the_lab(path):
 def test_the_stack_is_pure(path):
     talks = {"boto3", "botocore", "corral.aws", "subprocess", "socket", "requests", "urllib", "click"}
     assert not {name for name in imported_by(path) if within(name, *talks)}
+
+
+@pytest.mark.parametrize("path", [p for p in PYTHON if p.startswith(("tests/unit/", "tests/shared/"))])
+def test_unit_tests_take_nothing_from_those_with_real_processes(path):
+    slow = {"tests.local", "tests.lab", "moto.server", "lab.cloud.server"}
+    assert not {name for name in imported_by(path) if within(name, *slow)}
 
 
 @pytest.mark.parametrize(

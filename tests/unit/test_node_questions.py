@@ -7,7 +7,7 @@ import pytest
 
 from corral.node.questions import SCRIPTS, script
 from tasks.lib import notes
-from tests.unit.roles import Declared
+from tests.shared.roles import Declared
 
 
 def noted(*questions):

@@ -13,7 +13,7 @@ from corral.errors import CorralError
 from corral.members import Member
 from corral.reports import store
 from corral.settings import load
-from tests.unit import simulated
+from tests.shared import simulated
 
 LIVE = load("live")
 GROUP = "chat-live-app"

@@ -15,7 +15,7 @@ from corral.status import plot, rows, words
 from corral.status.judge import judge
 from corral.status.look import Seen, Wanted
 from corral.status.page import page
-from tests.unit.simulated import BUNDLE, RELEASE, report
+from tests.shared.simulated import BUNDLE, RELEASE, report
 
 LIVE = load("live")
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from tasks.lib.ports import Port, rules
-from tests.unit.roles import ROOT, Declared, group_data
-from tests.unit.test_deploy import ROLES, declared
+from tests.shared.roles import ROLES, ROOT, Declared, group_data
+from tests.unit.test_deploy import declared
 
 GOLDEN = ROOT / "tests" / "unit" / "golden"
 
