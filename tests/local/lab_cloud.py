@@ -89,8 +89,8 @@ def sent(api: Cloud, template: dict[str, Any]) -> dict[str, str]:
     return templates.given(lives_in(api, load("lab")), body)
 
 
-def wait_for(look: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What `look` gives as soon as it gives something true."""
+def wait_for(look: Callable[[], Any], seconds: float = 120.0) -> Any:
+    """What `look` gives as soon as it gives something true; patient enough for a busy machine."""
     end = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < end, f"waited {seconds} s in vain"
@@ -138,7 +138,7 @@ class Stacks:
             found.update(self.client.describe_stacks(StackName=name)["Stacks"][0])
             return not found["StackStatus"].endswith("_IN_PROGRESS")
 
-        wait_for(look, 120)  # longer than any operation on a busy machine
+        wait_for(look)
         return found
 
     def events(self, name):
@@ -181,7 +181,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     process = PROCESSES.Process(target=_serve, args=[state, port], daemon=True)
     process.start()
     log = state / "log"
-    wait_for(lambda: (log.exists() and "listens" in log.read_text()) or not process.is_alive(), 120)
+    wait_for(lambda: (log.exists() and "listens" in log.read_text()) or not process.is_alive())
     assert process.is_alive(), log.read_text()
     yield Cloud(port, state)
     process.terminate()

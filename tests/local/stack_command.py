@@ -147,6 +147,9 @@ def _answer(groups, group):
 
 @pytest.fixture
 def of(cloud, monkeypatch):
-    """Settings of an environment by its reference, living in the lab's API; without pauses between looks."""
-    monkeypatch.setattr(events, "PAUSE", 0.05)
+    """Settings of an environment by its reference, living in the lab's API; with short pauses between looks.
+
+    Each look costs the API's process and this one more than a hundredth of a second, which the work lacks.
+    """
+    monkeypatch.setattr(events, "PAUSE", 0.25)
     return lambda reference: lives_in(cloud, load(reference))
