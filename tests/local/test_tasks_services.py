@@ -150,7 +150,8 @@ def host(tmp_path):
                 case $* in
                 *--value*Names* | *Names*--value*) echo "site.service other-name.service" ;;
                 *ActiveState*) cat active ;;
-                *UnitFileState*) echo enabled ;;
+                *UnitFileState*) cat unit-file ;;
+                *NeedDaemonReload*) cat outdated ;;
                 *ConditionResult*) echo yes ;;
                 *) echo simple ;;
                 esac
@@ -168,7 +169,8 @@ def host(tmp_path):
     journalctl.write_text("#!/bin/sh\nprintf 'the last words \\377 of it\\n'\n")
     systemctl.chmod(0o755)
     journalctl.chmod(0o755)
-    (tmp_path / "active").write_text("active\n")
+    for name, text in (("active", "active"), ("unit-file", "enabled"), ("outdated", "no\n\nno")):
+        (tmp_path / name).write_text(f"{text}\n")
     for marker in ("restart/site.service", "reload/other-name.service", "restart/stranger.service"):
         (tmp_path / "run" / marker).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / marker).touch()
@@ -191,16 +193,39 @@ def marks(host):
 
 
 def asked(host):
-    return (host / "asked").read_text().splitlines()
+    file = host / "asked"
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def test_a_marker_restarts_and_goes_when_the_unit_is_healthy(host):
     assert activate(host, Unit("site", health="true")) == (0, "")
     assert [line for line in asked(host) if "site" in line and "reset-failed" not in line] == [
-        "enable --quiet -- site.service",
         "restart site.service",
     ]
     assert marks(host) == ["restart/stranger.service"]
+
+
+@pytest.mark.parametrize(("outdated", "reloads"), [("no\n\nno\n", 0), ("no\n\nyes\n", 1), ("", 0)])
+def test_systemd_reads_unit_files_anew_only_when_one_changed(host, outdated, reloads):
+    (host / "outdated").write_text(outdated)
+    assert activate(host, Unit("site")) == (0, "")
+    assert asked(host).count("daemon-reload") == reloads
+
+
+@pytest.mark.parametrize(
+    ("is_now", "enabled", "done"),
+    [
+        ("enabled", True, []),
+        ("disabled", True, ["enable --no-reload --quiet -- site.service"]),
+        ("masked", True, ["unmask --quiet -- site.service", "enable --no-reload --quiet -- site.service"]),
+        ("enabled", False, ["disable --no-reload --quiet -- site.service"]),
+        ("disabled", None, []),
+    ],
+)
+def test_it_is_started_at_boot_or_not(host, is_now, enabled, done):
+    (host / "unit-file").write_text(f"{is_now}\n")
+    assert activate(host, Unit("site", enabled=enabled)) == (0, "")
+    assert [line for line in asked(host) if "able " in line or "mask " in line] == done
 
 
 def test_a_marker_of_another_name_reloads(host):

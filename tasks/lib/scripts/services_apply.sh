@@ -16,8 +16,9 @@ flock -w 300 9 || {
     echo "corral: another converge of this host has held $run/lock for five minutes; try again when it is done." >&2
     exit 1
 }
-# systemd may not have read the unit files that this converge brought.
-systemctl daemon-reload
+# systemd may not have read the unit files that this converge brought. It runs all its generators when it does, which takes a
+# fifth of a second, so only then: a new host would come seconds later.
+if systemctl show --property=NeedDaemonReload --value -- '*' | grep -qx yes; then systemctl daemon-reload; fi
 
 property() {
     systemctl show --property="$2" --value -- "$1"
@@ -64,10 +65,11 @@ while [ $# -gt 0 ]; do
 
     case $enabled in
     yes)
-        [ "$(property "$unit" UnitFileState)" != masked ] || systemctl unmask --quiet -- "$unit"
-        systemctl enable --quiet -- "$unit"
+        state=$(property "$unit" UnitFileState)
+        [ "$state" != masked ] || systemctl unmask --quiet -- "$unit"
+        [ "$state" = enabled ] || systemctl enable --no-reload --quiet -- "$unit"
         ;;
-    no) systemctl disable --quiet -- "$unit" ;;
+    no) systemctl disable --no-reload --quiet -- "$unit" ;;
     esac
 
     if [ "$running" = no ]; then
