@@ -9,6 +9,7 @@ from typing import Any
 
 from corral.aws import CONNECTIONS
 from corral.releases.bucket import Bucket
+from corral.reports.fetch import fetch
 from corral.reports.schema import Report, parse
 
 # `aws:userid` of an instance is "ROLEID:INSTANCEID" (IAM, "Policy variables"): its policy lets it write this
@@ -56,18 +57,17 @@ def newest(objects: Iterable[dict[str, Any]]) -> dict[str, Listed]:
 def read(bucket: Bucket, wanted: dict[str, Listed]) -> dict[str, Received]:
     """The reports that are listed, by instance. What can't be taken for one is there as a fault."""
 
-    def fetch(entry: tuple[str, Listed]) -> tuple[str, Received]:
+    def receive(entry: tuple[str, Listed]) -> tuple[str, Received]:
         instance_id, one = entry
         if one.size > LARGEST:
             return instance_id, Received(one.at, None, f"its report has {one.size} bytes: too many for one.")
-        found = bucket.read(one.key, LARGEST)
-        body = found[0] if found else b""
+        body = fetch(bucket, one.key, LARGEST) or b""
         return instance_id, judge(instance_id, bucket.environment, one.at, body)
 
     # Each request waits for S3 most of its time. S3 answers 5,500 a second for a prefix (S3 User Guide, "Best
     # practices design patterns"), and slows who asks for more, which the client's adaptive retries follow.
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        return dict(pool.map(fetch, wanted.items()))
+        return dict(pool.map(receive, wanted.items()))
 
 
 def judge(instance_id: str, environment: str, at: datetime, body: bytes) -> Received:

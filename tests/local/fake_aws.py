@@ -57,6 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         body = body.encode() if isinstance(body, str) else body
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        self.send_header("ETag", '"of-whatever-this-is"')
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -107,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.objects[unquote(self.path.lstrip("/"))] = body
                 self.answer(200)
             case "s3":
-                found = self.server.objects.get(self.path.lstrip("/"))
+                found = self.server.objects.get(unquote(self.path.lstrip("/")))
                 missing = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
                 self.answer(403, missing) if found is None else self.answer(200, found)
             case "ssm" if self.headers["X-Amz-Target"] == "AmazonSSM.GetParameter":
