@@ -3,7 +3,8 @@
 bench/fleet_size.py [HOSTS ...]     simulated, without lab and root, in an AWS API of its own; some minutes
 
 Own: the CPU time of the process, which is all that corral and boto3 do. The API's: the rest, in which it
-waited for answers: the simulated API's speed, not Amazon's.
+waited for answers: the simulated API's speed, not Amazon's. "By boto3" and "as corral does" read every report
+with nothing else around it, side by side.
 """
 
 import os
@@ -30,6 +31,20 @@ most = lambda: re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_tex
 atexit.register(lambda: print(most(), file=sys.stderr))
 """
 INVENTORY = "import runpy; runpy.run_path('inventory/aws.py')"
+# Listing and reading all reports: by boto3's GetObject, and as corral fetches them.
+REPORTS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from corral import aws, reports, settings
+from corral.releases.bucket import Bucket
+from corral.reports.fetch import fetch
+chosen = settings.load()
+bucket = Bucket(aws.client(chosen, "s3"), chosen.releases_bucket, chosen.environment)
+one = bucket.read if sys.argv[1] == "boto3" else lambda key: fetch(bucket, key, 1024 * 1024)
+with ThreadPoolExecutor(aws.CONNECTIONS) as pool:
+    read = list(pool.map(one, [each.key for each in reports.listed(bucket).values()]))
+assert all(read), "not every report was read"
+"""
 STATUS = "import sys; from corral.cli import main; sys.argv = ['corral', 'status', *sys.argv[1:]]; main()"
 
 
@@ -64,6 +79,8 @@ def measure(size: int, scratch: Path) -> None:
         for file in keys.glob("i-*"):
             file.unlink()
         for name, code, words in (
+            ("reports, by boto3", REPORTS, ["boto3"]),
+            ("reports, as corral does", REPORTS, ["corral"]),
             ("inventory, all hosts new", INVENTORY, []),
             ("inventory, all keys known", INVENTORY, []),
             ("corral status", STATUS, []),
