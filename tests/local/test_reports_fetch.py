@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from corral.releases.bucket import Bucket
 from corral.reports.fetch import fetch
-from tests.unit.fake_aws import KEY, SECRET, SESSION, FakeAws
-from tests.unit.ports import free_port
+from tests.local.fake_aws import KEY, SECRET, SESSION, FakeAws
+from tests.local.ports import free_port
 
 REPORT = "reports/lab/AROAEXAMPLE:i-1 ä+~.json"
 KEYS = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "aws_session_token": SESSION}
