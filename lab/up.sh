@@ -7,11 +7,23 @@ started=$(date +%s)
 
 step() { printf '\n\033[1m[%3ss] %s\033[0m\n        $ %s\n' "$(($(date +%s) - started))" "$1" "$2"; }
 
-step "The lab: an AWS API, a load balancer and a network, all on this machine" "corral lab up"
-# Meanwhile this can be built, which takes as long; what it says is shown when it is waited for.
+# finish PID FILE: waits for a command that was begun beside others, and shows what it said.
+finish() {
+    wait "$1" || failed=$?
+    cat "$2"
+    [ -z "${failed:-}" ] || exit 1
+}
+bundles=.corral/up-bundle.log runtimes=.corral/up-runtimes.log
 mkdir -p .corral
-corral bundle build --dirty >.corral/bundle.log 2>&1 &
-building=$!
+# What goes on in the background ends with this, however it ends.
+trap 'kill ${bundle:-} ${runtime:-} 2>/dev/null || :' EXIT
+
+step "The lab: an AWS API, a load balancer and a network, all on this machine" "corral lab up"
+# Meanwhile these can be built, which takes as long.
+corral bundle build --dirty >$bundles 2>&1 &
+bundle=$!
+corral release runtimes build >$runtimes 2>&1 &
+runtime=$!
 corral lab up
 
 step "The application, built into a release" "corral release build"
@@ -21,14 +33,19 @@ version=$(basename "$release")
 step "The stack: what to run, from environments/lab.toml; no servers yet" "corral stack apply -y"
 corral stack apply -y
 
-step "The release and its runtimes, into S3" "corral release publish $release"
+step "The release, Node and PM2, and the bundle that hosts configure themselves with, into S3" \
+    "corral release publish $release; corral release runtimes publish; corral bundle publish --dirty --point"
+finish $bundle $bundles
+finish $runtime $runtimes
+corral bundle publish --dirty --point >$bundles 2>&1 &
+bundle=$!
+corral release runtimes publish >$runtimes 2>&1 &
+runtime=$!
 corral release publish "$release"
-corral release runtimes publish
 corral release point "$version"
-
-step "The bundle: what hosts configure themselves with" "corral bundle publish --dirty --point"
-wait $building || { cat .corral/bundle.log >&2; exit 1; }
-corral bundle publish --dirty --point
+finish $runtime $runtimes
+finish $bundle $bundles
+bundle='' runtime=''
 
 step "The stack again: with a bundle come the servers" "corral stack apply -y"
 corral stack apply -y

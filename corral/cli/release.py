@@ -104,13 +104,29 @@ def show(bucket: Bucket, version: str, as_json: bool) -> None:
         console.print(f"{name:10}{value}", markup=False)
 
 
+architecture = click.option(
+    "--arch", type=click.Choice(runtimes.ARCHITECTURES), help="Default: what the image needs."
+)
+
+
 @release.group("runtimes")
 def runtimes_() -> None:
     """Node and PM2 for the app servers, as archives of our own (docs/releases.md)."""
 
 
+@runtimes_.command("build")
+@architecture
+@with_settings
+def build_runtimes(settings: Settings, arch: str | None) -> None:
+    """Build the archives, after comparing what npm gives with the pins. What is there costs nothing."""
+    with disk_errors(builder.SEE, NO_ROOM):
+        arch = arch or runtimes.architecture(settings.image.parameter)
+        for archive in runtimes.archives(RUNTIME_SOURCES, BUILT_RUNTIMES, arch, step).values():
+            click.echo(archive)
+
+
 @runtimes_.command("publish")
-@click.option("--arch", type=click.Choice(runtimes.ARCHITECTURES), help="Default: what the image needs.")
+@architecture
 @with_settings
 def publish_runtimes(settings: Settings, arch: str | None) -> None:
     """Put Node and PM2 into S3, after comparing them with their pins. What is there costs nothing."""

@@ -1,12 +1,14 @@
 """Releases: what they are named after, how they are built, kept and pointed to."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import boto3
 import pytest
@@ -23,6 +25,7 @@ from corral.releases import build, pointers, source, store
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
 from corral.releases.names import check_version
+from corral.settings import ROOT
 
 # An application that needs no network: a locked package from a directory, and a build of one line.
 APP = {
@@ -530,6 +533,14 @@ def test_from_a_checkout_to_the_release_that_an_environment_runs(run, settings, 
     assert "runs in   test, since" in run("show", version, "-e", "test")
     assert "is not in" in run("point", "other", "-e", "test").problem
     assert "can not name" in run("show", "../../etc", "-e", "test").problem
+
+
+def test_runtimes_are_built_as_they_are_pinned(run):
+    pinned = json.loads((ROOT / "files/process_manager/runtimes.json").read_text())
+    built = [Path(line) for line in run("runtimes", "build", "--arch", "x64", "-e", "test").splitlines()]
+    assert [path.name.split("-")[0] for path in built] == ["node", "pm2"]
+    for path in built:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in json.dumps(pinned)
 
 
 def test_a_place_that_can_not_be_written_is_a_sentence(run, checkout):
