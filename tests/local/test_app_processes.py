@@ -211,6 +211,15 @@ def test_the_first_release_that_fails_leaves_nothing_running(app):
     assert app.releases() == {"2.0"}
 
 
+def test_what_was_refused_while_it_was_starting_does_not_come_back(app):
+    slow = "await new Promise((resolve) => setTimeout(resolve, 700)); process.exit(1);"
+    refused = app("beside", app.release("1.0", slow), check=False)
+    assert "did not stay up" in refused.stderr
+    time.sleep(2)  # PM2 would start it again within this time
+    children = f"/proc/{app.daemon.pid}/task/{app.daemon.pid}/children"
+    assert Path(children).read_text() == ""
+
+
 def test_what_a_killed_switch_left_is_removed_by_the_next(app):
     one, two = app.release("1.0"), app.release("2.0")
     app.switch(one)
