@@ -96,6 +96,8 @@ class Proxy:
             arn = said["LoadBalancerArn"]
             try:
                 found.append(model.read(said, addresses[arn], elbv2, ec2, acm))
+            except elbv2.exceptions.LoadBalancerNotFoundException:
+                continue  # deleted since it was listed
             except CorralError as error:
                 faults[said["LoadBalancerName"]] = str(error)
                 found += [before[arn]] if arn in before else []
