@@ -16,9 +16,14 @@ flock -w 300 9 || {
     echo "corral: another converge of this host has held $run/lock for five minutes; try again when it is done." >&2
     exit 1
 }
-# systemd may not have read the unit files that this converge brought. It runs all its generators when it does, which takes a
-# fifth of a second, so only then: a new host would come seconds later.
-if systemctl show --property=NeedDaemonReload --value -- '*' | grep -qx yes; then systemctl daemon-reload; fi
+# systemd may not have read what came since the last time: unit files, and links by which a target wants a unit. It runs all
+# its generators when it does, which takes a fifth of a second, so only then: a new host would come seconds later.
+reloaded=$run/reloaded
+if [ ! -e "$reloaded" ] || [ -n "$(find /etc/systemd/system /usr/lib/systemd/system -newer "$reloaded" -print -quit)" ]; then
+    touch "$reloaded.new"
+    systemctl daemon-reload
+    mv "$reloaded.new" "$reloaded"
+fi
 
 property() {
     systemctl show --property="$2" --value -- "$1"
