@@ -150,7 +150,7 @@ def host(tmp_path):
                 case $* in
                 *--value*Names* | *Names*--value*) echo "site.service other-name.service" ;;
                 *ActiveState*) cat active ;;
-                *UnitFileState*) cat unit-file ;;
+                *UnitFileState*) echo enabled ;;
                 *ConditionResult*) echo yes ;;
                 *) echo simple ;;
                 esac
@@ -168,8 +168,7 @@ def host(tmp_path):
     journalctl.write_text("#!/bin/sh\nprintf 'the last words \\377 of it\\n'\n")
     systemctl.chmod(0o755)
     journalctl.chmod(0o755)
-    for name, text in (("active", "active"), ("unit-file", "enabled")):
-        (tmp_path / name).write_text(f"{text}\n")
+    (tmp_path / "active").write_text("active\n")
     for marker in ("restart/site.service", "reload/other-name.service", "restart/stranger.service"):
         (tmp_path / "run" / marker).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / marker).touch()
@@ -192,41 +191,16 @@ def marks(host):
 
 
 def asked(host):
-    file = host / "asked"
-    return file.read_text().splitlines() if file.exists() else []
+    return (host / "asked").read_text().splitlines()
 
 
 def test_a_marker_restarts_and_goes_when_the_unit_is_healthy(host):
     assert activate(host, Unit("site", health="true")) == (0, "")
     assert [line for line in asked(host) if "site" in line and "reset-failed" not in line] == [
+        "enable --quiet -- site.service",
         "restart site.service",
     ]
     assert marks(host) == ["restart/stranger.service"]
-
-
-def test_systemd_reads_units_anew_only_when_something_came(host):
-    for _ in range(2):
-        assert activate(host, Unit("site")) == (0, "")
-    assert asked(host).count("daemon-reload") == 1
-    os.utime(host / "run" / "reloaded", (0, 0))  # every unit file of this machine is younger
-    assert activate(host, Unit("site")) == (0, "")
-    assert asked(host).count("daemon-reload") == 2
-
-
-@pytest.mark.parametrize(
-    ("is_now", "enabled", "done"),
-    [
-        ("enabled", True, []),
-        ("disabled", True, ["enable --no-reload --quiet -- site.service"]),
-        ("masked", True, ["unmask --quiet -- site.service", "enable --no-reload --quiet -- site.service"]),
-        ("enabled", False, ["disable --no-reload --quiet -- site.service"]),
-        ("disabled", None, []),
-    ],
-)
-def test_it_is_started_at_boot_or_not(host, is_now, enabled, done):
-    (host / "unit-file").write_text(f"{is_now}\n")
-    assert activate(host, Unit("site", enabled=enabled)) == (0, "")
-    assert [line for line in asked(host) if "able " in line or "mask " in line] == done
 
 
 def test_a_marker_of_another_name_reloads(host):

@@ -16,14 +16,8 @@ flock -w 300 9 || {
     echo "corral: another converge of this host has held $run/lock for five minutes; try again when it is done." >&2
     exit 1
 }
-# systemd may not have read what came since the last time: unit files, and links by which a target wants a unit. It runs all
-# its generators when it does, which takes a fifth of a second, so only then: a new host would come seconds later.
-reloaded=$run/reloaded
-if [ ! -e "$reloaded" ] || [ -n "$(find /etc/systemd/system /usr/lib/systemd/system -newer "$reloaded" -print -quit)" ]; then
-    touch "$reloaded.new"
-    systemctl daemon-reload
-    mv "$reloaded.new" "$reloaded"
-fi
+# systemd may not have read the unit files that this converge brought.
+systemctl daemon-reload
 
 property() {
     systemctl show --property="$2" --value -- "$1"
@@ -70,11 +64,10 @@ while [ $# -gt 0 ]; do
 
     case $enabled in
     yes)
-        state=$(property "$unit" UnitFileState)
-        [ "$state" != masked ] || systemctl unmask --quiet -- "$unit"
-        [ "$state" = enabled ] || systemctl enable --no-reload --quiet -- "$unit"
+        [ "$(property "$unit" UnitFileState)" != masked ] || systemctl unmask --quiet -- "$unit"
+        systemctl enable --quiet -- "$unit"
         ;;
-    no) systemctl disable --no-reload --quiet -- "$unit" ;;
+    no) systemctl disable --quiet -- "$unit" ;;
     esac
 
     if [ "$running" = no ]; then
