@@ -1,6 +1,7 @@
 """Auto-scaling groups, instances and target health in the lab's API."""
 
 import json
+import time
 from collections import Counter
 
 import pytest
@@ -174,6 +175,17 @@ def test_suspended_processes_do_nothing(fleet):
     assert len(fleet.members()) == 1
     fleet.autoscaling.resume_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["Launch"])
     wait_for(lambda: len(fleet.members()) == 2)
+
+
+def test_without_health_checks_a_stopped_instance_stays_a_member(fleet):
+    words = {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["HealthCheck"]}
+    fleet.autoscaling.suspend_processes(**words)
+    stopped = sorted(fleet.members())[0]
+    fleet.ec2.stop_instances(InstanceIds=[stopped])
+    time.sleep(1)  # ten looks of this API's clock
+    assert stopped in fleet.members()
+    fleet.autoscaling.resume_processes(**words)
+    wait_for(lambda: stopped not in fleet.members())
 
 
 def test_terminating_one_member_can_make_the_group_smaller(fleet):
