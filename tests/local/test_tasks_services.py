@@ -150,7 +150,7 @@ def host(tmp_path):
                 case $* in
                 *--value*Names* | *Names*--value*) echo "site.service other-name.service" ;;
                 *ActiveState*) cat active ;;
-                *UnitFileState*) echo enabled ;;
+                *NeedDaemonReload*) cat outdated ;;
                 *ConditionResult*) echo yes ;;
                 *) echo simple ;;
                 esac
@@ -160,6 +160,10 @@ def host(tmp_path):
                 [ ! -e broken ] || {{ echo failed >active; exit 1; }}
                 echo active >active
                 ;;
+            is-enabled)
+                cat unit-file
+                grep -q "^enabled" unit-file
+                ;;
             *) echo "$*" >>asked ;;
             esac
             """)
@@ -168,7 +172,8 @@ def host(tmp_path):
     journalctl.write_text("#!/bin/sh\nprintf 'the last words \\377 of it\\n'\n")
     systemctl.chmod(0o755)
     journalctl.chmod(0o755)
-    (tmp_path / "active").write_text("active\n")
+    for name, text in (("active", "active"), ("unit-file", "enabled"), ("outdated", "no")):
+        (tmp_path / name).write_text(f"{text}\n")
     for marker in ("restart/site.service", "reload/other-name.service", "restart/stranger.service"):
         (tmp_path / "run" / marker).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / marker).touch()
@@ -191,16 +196,47 @@ def marks(host):
 
 
 def asked(host):
-    return (host / "asked").read_text().splitlines()
+    file = host / "asked"
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def test_a_marker_restarts_and_goes_when_the_unit_is_healthy(host):
     assert activate(host, Unit("site", health="true")) == (0, "")
     assert [line for line in asked(host) if "site" in line and "reset-failed" not in line] == [
-        "enable --quiet -- site.service",
         "restart site.service",
     ]
     assert marks(host) == ["restart/stranger.service"]
+
+
+@pytest.mark.parametrize(
+    ("is_now", "enabled", "done"),
+    [
+        ("enabled", True, []),
+        ("static", True, []),
+        ("disabled", True, ["enable", "daemon-reload"]),
+        ("linked", True, ["enable", "daemon-reload"]),
+        ("masked", True, ["unmask", "enable", "daemon-reload"]),
+        ("enabled", False, ["disable", "daemon-reload"]),
+        ("enabled-runtime", False, ["disable", "daemon-reload"]),
+        ("disabled", False, []),
+        ("masked", False, []),
+        ("disabled", None, []),
+    ],
+)
+def test_it_is_started_at_boot_or_not_and_systemd_hears_of_it_before_the_start(host, is_now, enabled, done):
+    (host / "unit-file").write_text(f"{is_now}\n")
+    assert activate(host, Unit("site", enabled=enabled), Unit("site", enabled=enabled)) == (0, "")
+    words = [line.split()[0] for line in asked(host)]
+    # Twice the same unit stands for two units: systemd reads once, after all of them.
+    twice = [word for word in done if word != "daemon-reload"] * 2 + done[-1:] * ("daemon-reload" in done)
+    assert words == [*twice, "reset-failed", "restart"]
+
+
+def test_systemd_reads_unit_files_that_changed_since(host):
+    (host / "outdated").write_text("yes\n")
+    assert activate(host, Unit("site", enabled=None)) == (0, "")
+    assert asked(host)[0] == "daemon-reload"
+    assert asked(host).count("daemon-reload") == 1
 
 
 def test_a_marker_of_another_name_reloads(host):

@@ -16,9 +16,6 @@ flock -w 300 9 || {
     echo "corral: another converge of this host has held $run/lock for five minutes; try again when it is done." >&2
     exit 1
 }
-# systemd may not have read the unit files that this converge brought.
-systemctl daemon-reload
-
 property() {
     systemctl show --property="$2" --value -- "$1"
 }
@@ -58,17 +55,41 @@ is_due() {
     return 1
 }
 
-while [ $# -gt 0 ]; do
-    unit=$1 running=$2 enabled=$3 health=$4 seconds=$5 intact=$6
-    shift 6
+# Sets which of the units start at boot; $read becomes yes when systemd must read its units anew.
+enable_all() {
+    read=
+    while [ $# -gt 0 ]; do
+        # What is on the disk; the property UnitFileState is what systemd remembers.
+        state=$(systemctl is-enabled -- "$1" 2>/dev/null) || :
+        case $3:$state in
+        yes:masked*)
+            systemctl unmask --no-reload --quiet -- "$1"
+            systemctl enable --no-reload --quiet -- "$1"
+            read=yes
+            ;;
+        yes:enabled | yes:static | yes:indirect | yes:generated | yes:alias | yes:transient) ;;
+        yes:*)
+            systemctl enable --no-reload --quiet -- "$1"
+            read=yes
+            ;;
+        no:enabled*)
+            systemctl disable --no-reload --quiet -- "$1"
+            read=yes
+            ;;
+        esac
+        [ "$(property "$1" NeedDaemonReload)" = no ] || read=yes
+        shift 6
+    done
+}
 
-    case $enabled in
-    yes)
-        [ "$(property "$unit" UnitFileState)" != masked ] || systemctl unmask --quiet -- "$unit"
-        systemctl enable --quiet -- "$unit"
-        ;;
-    no) systemctl disable --quiet -- "$unit" ;;
-    esac
+enable_all "$@"
+# Once for all units, as systemd runs all its generators for it, and only if need be. It must be after their links
+# changed, else systemd takes an enabled unit for disabled, and forgets one that is skipped by its condition.
+[ -z "$read" ] || systemctl daemon-reload
+
+while [ $# -gt 0 ]; do
+    unit=$1 running=$2 health=$4 seconds=$5 intact=$6
+    shift 6
 
     if [ "$running" = no ]; then
         systemctl stop -- "$unit"
