@@ -13,7 +13,7 @@ from corral.settings import Settings
 
 SEE = "docs/stack.md"
 # Seconds between two looks at a stack that is being changed.
-PAUSE = 2.0
+PAUSE = 0.5
 # CloudFormation says this of resources that it stopped because another one failed: no cause, a consequence.
 CONSEQUENCE = "cancelled"
 # So it says of servers that are gone for new ones ("UpdatePolicy attribute", rolling updates).
