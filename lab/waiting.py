@@ -60,16 +60,21 @@ def _explain(what: str, missing: list[tuple[fleet.Member, str]], seconds: float)
 def _without_ssh(members: list[fleet.Member]) -> tuple[int, list[tuple[fleet.Member, str]]]:
     on = [member for member in members if member.state in ("pending", "running")]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda member: _answers(member.address, 22), on))
-    missing = []
-    for member, answer in zip(on, answers, strict=True):
-        # Only those in service are found by the inventory.
-        state = member.instance.get("LifecycleState", "InService")
-        if not answer:
-            missing.append((member, observe.progress(member.host) if member.host else "not made yet"))
-        elif state != "InService":
-            missing.append((member, state))
+        missing = [(member, why) for member, why in zip(on, pool.map(_missing, on), strict=True) if why]
     return len(on) - len(missing), missing
+
+
+def _missing(member: fleet.Member) -> str:
+    """What keeps a member from being logged in to as one in service; "" when nothing does."""
+    if member.host is None:
+        return "not made yet"
+    if (progress := observe.progress(member.host)) in ("off", "booting"):
+        return progress
+    # Only those in service are found by the inventory.
+    if (state := member.instance.get("LifecycleState", "InService")) != "InService":
+        return str(state)
+    # sshd starts a process for who asks, so the host is asked last.
+    return "" if _answers(member.address, 22) else progress
 
 
 def _unhealthy(members: list[fleet.Member]) -> tuple[int, list[tuple[fleet.Member, str]]]:
