@@ -34,10 +34,11 @@ step "The stack: what to run, from environments/lab.toml; no servers yet" "corra
 corral stack apply -y
 
 step "The release, Node and PM2, and the bundle that hosts configure themselves with, into S3" \
-    "corral release publish $release; corral release runtimes publish; corral bundle publish --dirty --point"
+    "corral release publish $release; corral release runtimes publish; corral bundle publish .corral/bundles/… --point"
 finish $bundle $bundles
 finish $runtime $runtimes
-corral bundle publish --dirty --point >$bundles 2>&1 &
+archive=$(tail -n 1 $bundles)
+corral bundle publish "$archive" --point >$bundles 2>&1 &
 bundle=$!
 corral release runtimes publish >$runtimes 2>&1 &
 runtime=$!

@@ -1,12 +1,15 @@
 """Build a bundle: the repository's files at a commit and the packages that run them, in one archive."""
 
 import json
+import tarfile
 import tempfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from corral.bundle import source, wheels
-from corral.releases.archive import pack
+from corral.errors import CorralError
+from corral.releases.archive import pack, sha256
 from corral.releases.build import Step, alone, quiet
 
 # What a node may rely on: where packages, code and manifest are. Another number when that changes.
@@ -14,6 +17,7 @@ FORMAT = 1
 MANIFEST = "bundle.json"
 SEE = "docs/boot.md"
 KEPT = 5
+_REMEDY = "Name what `corral bundle build` printed."
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,6 @@ class Built:
     path: Path
     digest: str
     size: int
-    files: int
     manifest: Manifest
 
 
@@ -62,7 +65,23 @@ def build(root: Path, output: Path, cache: Path, dirty: bool = False, step: Step
             packed = pack(tree, made)
         place = made.rename(output / f"{packed.sha256}.tar.gz")
         _prune(output)
-    return Built(place, packed.sha256, packed.size, packed.files, manifest)
+    return Built(place, packed.sha256, packed.size, manifest)
+
+
+def read(path: Path) -> Built:
+    """A bundle that was built before. Raises CorralError when the file is none, or of another format."""
+    try:
+        digest, size = sha256(path), path.stat().st_size
+        with tarfile.open(path) as archive, archive.extractfile(MANIFEST) as file:  # type: ignore[union-attr]
+            said = json.load(file)
+            manifest = Manifest(**said | {"architectures": tuple(said["architectures"])})
+    except OSError as error:
+        raise CorralError(f"{path} can't be read: {error.strerror or error}.", _REMEDY, SEE) from error
+    except (tarfile.TarError, KeyError, TypeError, ValueError, EOFError, zlib.error) as error:
+        raise CorralError(f"{path} is no bundle.", _REMEDY, SEE) from error
+    if manifest.format != FORMAT:
+        raise CorralError(f"{path} is a bundle of format {manifest.format}, not {FORMAT}.", _REMEDY, SEE)
+    return Built(path, digest, size, manifest)
 
 
 def _prune(output: Path) -> None:

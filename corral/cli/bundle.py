@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,13 +41,14 @@ def build(dirty: bool, as_json: bool) -> None:
 
 
 @bundle.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
 @dirty_option
 @click.option("--point", "to_point", is_flag=True, help="Then let the environment's nodes run it.")
 @json_option
 @with_bucket
-def publish(bucket: Bucket, dirty: bool, to_point: bool, as_json: bool) -> None:
-    """Build the bundle of this commit and put it into S3, where nothing is ever overwritten."""
-    built = _build(dirty)
+def publish(bucket: Bucket, file: Path | None, dirty: bool, to_point: bool, as_json: bool) -> None:
+    """Put a bundle into S3, where nothing is ever overwritten: FILE, or that of this commit, built now."""
+    built = builder.read(file) if file else _build(dirty)
     with step(f"Publishing {built.digest[:12]} ({built.size / 1e6:.1f} MB)"):
         added = store.publish(bucket, built)
     if as_json:

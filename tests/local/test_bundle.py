@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from moto import mock_aws
 
 from corral import aws, worktree
 from corral.bundle import source, store, wheels
-from corral.bundle.build import Built, Manifest, build
+from corral.bundle.build import Built, Manifest, build, read
 from corral.cli import bundle as cli
 from corral.cli import corral as command
 from corral.errors import CorralError
@@ -165,7 +166,7 @@ def test_a_bundle_is_all_that_a_node_needs_and_nothing_else(built, checkout):
     one = built()
     inside = contents(one.path)
     assert set(inside) == INSIDE
-    assert (one.path.name, one.files) == (f"{sha256(one.path)}.tar.gz", len(INSIDE))
+    assert one.path.name == f"{sha256(one.path)}.tar.gz"
     assert {name for name, (mode, *_) in inside.items() if mode == 0o755} == {"files/host/aws"}
     assert {(time, owner) for _, time, owner, _ in inside.values()} == {(0, 0)}
     for architecture in wheels.ARCHITECTURES:
@@ -204,6 +205,44 @@ def test_the_lock_of_nodes_agrees_with_that_of_operators():
         for lock in ("node", "run")
     }
     assert pins["node"] < pins["run"]
+
+
+# One that was built before
+
+
+def test_a_bundle_is_read_as_it_was_built(built, tmp_path):
+    one = built()
+    assert read(one.path) == one
+    other = shutil.copy(one.path, tmp_path / "under another name")
+    assert read(other) == replace(one, path=other)
+
+
+def without_manifest(path):
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(__file__, "deploy.py")
+
+
+def of_the_future(path):
+    (path.parent / "bundle.json").write_text(json.dumps(asdict(Manifest(2, "", False, "3.13", ()))))
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(path.parent / "bundle.json", "bundle.json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (Path.unlink, "can't be read: No such file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), "is no bundle"),
+        (lambda path: path.write_text("no archive at all"), "is no bundle"),
+        (without_manifest, "is no bundle"),
+        (of_the_future, "is a bundle of format 2, not 1"),
+    ],
+)
+def test_what_is_no_bundle_is_refused_in_a_sentence(built, tmp_path, damage, problem):
+    path = Path(shutil.copy(built().path, tmp_path / "it"))
+    damage(path)
+    with pytest.raises(CorralError, match=f"it {problem}"):
+        read(path)
 
 
 # The same commit gives the same bytes
@@ -383,7 +422,7 @@ def made(tmp_path):
         path = tmp_path / text
         path.write_text(text)
         digest = sha256(path)
-        return Built(path, digest, len(text), 1, Manifest(1, commit, dirty, "3.13", wheels.ARCHITECTURES))
+        return Built(path, digest, len(text), Manifest(1, commit, dirty, "3.13", wheels.ARCHITECTURES))
 
     return make
 
