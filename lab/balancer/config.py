@@ -73,6 +73,8 @@ global
     stats socket {directory}/admin.sock mode 600 level admin expose-fd listeners
     server-state-file {directory}/servers.state
     log stdout format raw local0 info
+    # The first check of a new target comes at once, not after a whole interval.
+    max-spread-checks 200
     # As the balancer it stands for: a websocket comes as HTTP/1.1.
     h2-workaround-bogus-websocket-clients
 
