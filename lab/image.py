@@ -60,6 +60,8 @@ def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Call
         f"--include={','.join(packages)}",
         *(f"--aptopt={option}" for option in options),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+        # A host that boots asks whether the lists of packages are others, and need not fetch and read them.
+        "--skip=cleanup/apt/lists,cleanup/apt/cache",
         f"--customize-hook=copy-in {staged / 'authorities'} /usr/local/share/ca-certificates",
         f"--customize-hook={_RECIPE / 'customize.sh'}",
         apt.SUITE,

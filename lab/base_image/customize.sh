@@ -29,4 +29,4 @@ rm -f "$root/var/lib/dbus/machine-id" "$root/etc/hostname"
 chroot "$root" update-ca-certificates >/dev/null
 # The build's resolver is the machine's. A host's is its VPC's, written when the host is made.
 rm -f "$root/etc/resolv.conf"
-rm -rf "$root"/var/log/apt/* "$root"/var/log/*.log "$root"/var/cache/apt/*.bin
+rm -rf "$root"/var/log/apt/* "$root"/var/log/*.log "$root"/var/cache/apt/archives/*.deb
