@@ -7,6 +7,7 @@ from corral.errors import CorralError
 ARCHIVE = "app.tar.zst"
 CHECKSUM = "app.tar.zst.sha256"
 MANIFEST = "manifest.json"
+BAD = "bad.json"
 
 RELEASES = "releases/app/"
 
@@ -30,6 +31,16 @@ def release_key(version: str, file: str) -> str:
 def pointer_key(environment: str) -> str:
     """Key of the pointer that says which release an environment runs."""
     return f"environments/{environment}/app/current.json"
+
+
+def lock_key(environment: str) -> str:
+    """Key of the lock that one rollout of an environment holds."""
+    return f"environments/{environment}/app/lock.json"
+
+
+def rollouts_prefix(environment: str) -> str:
+    """Where the records of an environment's rollouts are."""
+    return f"environments/{environment}/app/rollouts/"
 
 
 def runtime_file(name: str, version: str, arch: str) -> str:
