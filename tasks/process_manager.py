@@ -42,7 +42,10 @@ def configure() -> None:
     """What starts and stops releases, and the unit that calls it."""
     config_files(
         name="Install what starts and stops releases",
-        files=[File(f"{DIRECTORY}/app-processes", source="files/app/app-processes", mode="755")],
+        files=[
+            File(f"{DIRECTORY}/{script}", source=f"files/app/{script}", mode="755")
+            for script in ("app-processes", "release-command")
+        ],
         check=f"{RUNTIMES}/node/bin/node --check {DIRECTORY}/app-processes",
     )
     config_files(

@@ -98,7 +98,17 @@ def _describe(made: Path, built_from: Source, node: str, files: int) -> None:
     (made / CHECKSUM).write_text(f"{digest}  {ARCHIVE}\n")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     size = archive.stat().st_size
-    manifest = Manifest(made.name, built_from.commit, built_from.digest, node, now, files, size, digest)
+    manifest = Manifest(
+        made.name,
+        built_from.commit,
+        built_from.digest,
+        node,
+        now,
+        files,
+        size,
+        digest,
+        **built_from.commands(),
+    )
     (made / MANIFEST).write_text(manifest.text())
 
 

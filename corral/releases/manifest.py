@@ -13,7 +13,10 @@ SEE = "docs/releases.md"
 
 @dataclass(frozen=True)
 class Manifest:
-    """A release: `digest` is that of its source, `size` (bytes), `files` and `sha256` are its archive's."""
+    """A release: `digest` is that of its source, `size` (bytes), `files` and `sha256` are its archive's.
+
+    `before_rollout`, `after_rollout`: commands that a rollout runs once, on one server.
+    """
 
     version: str
     commit: str
@@ -23,6 +26,8 @@ class Manifest:
     files: int
     size: int
     sha256: str
+    before_rollout: str = ""
+    after_rollout: str = ""
 
     def text(self) -> str:
         """The file's text."""

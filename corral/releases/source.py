@@ -1,5 +1,6 @@
 """What a release is built from: the application's files as git sees them, and the name that they give."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,10 @@ SEE = "docs/releases.md"
 
 # A release is named after the last commit that changed one of these: the application, and what builds it.
 INPUTS = ("app", "corral/releases", "corral/worktree.py", "requirements")
+
+
+# Run once by a rollout: before any server is changed, and after all were.
+COMMANDS = ("before_rollout", "after_rollout")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,18 @@ class Source:
         """Copy the application's files (tracked, or new and not ignored) to `destination`."""
         app = [name.removeprefix("app/") for name in self.files if name.startswith("app/")]
         worktree.copy(self.root / "app", app, destination)
+
+    def commands(self) -> dict[str, str]:
+        """What a rollout is to run: "corral" in package.json. Raises CorralError on any other key."""
+        file = self.root / "app" / "package.json"
+        said = json.loads(file.read_bytes()).get("corral", {})
+        if wrong := [key for key, value in said.items() if key not in COMMANDS or not isinstance(value, str)]:
+            raise CorralError(
+                f"{file}: “corral” has {', '.join(wrong)}, which is no command that a rollout runs.",
+                f"It may have {' and '.join(COMMANDS)}, each a shell command.",
+                "docs/rollouts.md",
+            )
+        return dict(said)
 
 
 def read(root: Path) -> Source:
