@@ -4,7 +4,7 @@ from pyinfra import host
 
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import Directory, File, config_files
-from tasks.lib.releases import release
+from tasks.lib.releases import release, watch_release
 from tasks.process_manager import DRAIN_MS
 
 PACKAGES = ["logrotate"]
@@ -34,10 +34,16 @@ def configure() -> None:
 
 def activate() -> None:
     """After PM2 runs (tasks/process_manager.py)."""
+    version = str(host.data.get("release") or "")
     release(
         name="Serve the release",
         bucket=host.data.releases_bucket,
         environment=host.data.environment,
-        version=str(host.data.get("release") or ""),
+        version=version,
         directory=host.data.get("release_directory") or "",
+        trial_seconds=host.data.trial_seconds,
+        hold=host.data.get("release_hold") or "",
     )
+    # Only a rollout asks for this (corral/rollout/push.py).
+    if times := int(host.data.get("release_checks") or 0):
+        watch_release(name="See whether the release stays ready", version=version, times=times)

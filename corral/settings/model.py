@@ -9,18 +9,16 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import CorralError
 from corral.settings import certificate, files
+from corral.settings.changing import Converge, Lifecycle, Refresh, Rollout
 from corral.settings.kinds import Account, Domain, EnvironmentName, Name, Region, Timezone, Zone
 from corral.settings.sections import (
     App,
     Aws,
     Balancer,
-    Converge,
     Db,
     Elk,
     Image,
-    Lifecycle,
     Network,
-    Refresh,
     Release,
     Section,
     Singleton,
@@ -63,6 +61,7 @@ class Settings(Section):
     lifecycle: Lifecycle = Lifecycle()
     converge: Converge = Converge()
     refresh: Refresh = Refresh()
+    rollout: Rollout = Rollout()
     app: App
     db: Db
     elk: Elk

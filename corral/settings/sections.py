@@ -107,40 +107,6 @@ class Ssh(Section):
     private_key: str | None = None
 
 
-class Lifecycle(Section):
-    """How long a server may take to come and to go."""
-
-    launch_seconds: Annotated[int, Field(ge=60, le=7200)] = 900
-    terminate_seconds: Annotated[int, Field(ge=30, le=7200)] = 120
-
-
-class Converge(Section):
-    """How often a host looks whether it is in its declared state."""
-
-    minutes: Annotated[int, Field(ge=1, le=1440)] = 10
-    jitter_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
-
-
-class Refresh(Section):
-    """How `corral refresh` replaces the app servers: percentages of as many as the group is to have."""
-
-    min_healthy_percent: Annotated[int, Field(ge=0, le=100)] = 100
-    max_healthy_percent: Annotated[int, Field(ge=100, le=200)] = 110
-    warmup_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
-
-    @field_validator("max_healthy_percent")
-    @classmethod
-    def _not_too_far_apart(cls, value: int, info: ValidationInfo) -> int:
-        # Auto Scaling API reference, RefreshPreferences, MaxHealthyPercentage.
-        least = info.data.get("min_healthy_percent", value)
-        if value - least > 100:
-            raise ValueError(
-                f"{value} is more than 100 above refresh.min_healthy_percent ({least})"
-                "|raise that one or lower this one"
-            )
-        return value
-
-
 class Server(Section):
     """What every role's servers have."""
 

@@ -6,6 +6,7 @@ __settings = load()
 
 role = "app"
 processes = __settings.app.processes
+trial_seconds = __settings.rollout.trial_seconds
 database = {
     "host": __settings.host_name("db"),
     "port": 5432,

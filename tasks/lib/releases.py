@@ -24,8 +24,8 @@ READY = "curl -q -sS --fail-with-body --max-time 5 http://127.0.0.1:3000/readyz"
 class Release(FactBase):
     """What a host should serve and what it serves, in words of scripts/release_state.sh.
 
-    {"wanted", "sha256", "current", "serving", "settings", "answers", "problem"}; a word that is missing is
-    not so, or not known: on a host that was never converged all are.
+    {"wanted", "sha256", "hold", "current", "serving", "settings", "answers", "problem"}; a word that is
+    missing is not so, or not known: on a host that was never converged all are.
     """
 
     @staticmethod
@@ -49,9 +49,21 @@ def differs(state: dict[str, str]) -> bool:
     return not wanted or any(state.get(word) != value for word, value in done.items())
 
 
+def held(state: dict[str, str], until: str) -> str | None:
+    """What the file of the hold is to say afterwards; None for no such file (pure).
+
+    `until`: what a rollout asks for, "EPOCH NAMED"; empty when none does. Then a hold stays that the host
+    goes by, and any other goes.
+    """
+    if until:
+        return f"{state['wanted']} {state['sha256']} {until}"
+    hold = state.get("hold", "")
+    return hold if hold.split(" ")[0] == state["wanted"] else None
+
+
 @operation()
 def _release(
-    bucket: str, environment: str, version: str, directory: str
+    bucket: str, environment: str, version: str, directory: str, trial_seconds: int, hold: str
 ) -> Iterator[StringCommand | FileUploadCommand]:
     """Bring the wanted release into service, if another serves or none does."""
     sha256 = ""
@@ -63,23 +75,37 @@ def _release(
     state = host.get_fact(Release, bucket=bucket, environment=environment, version=version, sha256=sha256)
     if problem := state.get("problem"):
         yield StringCommand("echo", QuoteString(problem), ">&2; exit 1")
-    elif differs(state):
-        wanted = state.get("wanted", version)
-        at = f"{source}/{wanted}/{ARCHIVE}"
+        return
+    state = {"wanted": version, "sha256": sha256, **state}
+    if differs(state):
+        at = f"{source}/{state['wanted']}/{ARCHIVE}"
         if directory:
             at = f"{UPLOADS}/{ARCHIVE}"
             yield FileUploadCommand(str(Path(directory) / ARCHIVE), at)
-        yield run_script("release_apply.sh", at, wanted, state.get("sha256", sha256))
+        yield run_script("release_apply.sh", at, state["wanted"], state["sha256"], str(trial_seconds))
+    # After it serves: what is refused holds nobody.
+    wanted = held(state, hold)
+    if wanted != state.get("hold"):
+        yield run_script("release_hold.sh", wanted or "")
 
 
 def release(
-    name: str, bucket: str, environment: str, version: str = "", directory: str = "", **global_arguments: Any
+    name: str,
+    bucket: str,
+    environment: str,
+    version: str = "",
+    directory: str = "",
+    trial_seconds: int = 0,
+    hold: str = "",
+    **global_arguments: Any,
 ) -> Any:
     """Let the host serve a release: `version`, or the one that `environment` points to in `bucket`.
 
-    `directory`: take it from this folder of this machine instead (what `corral release build` prints). A
-    release that does not come to serve is refused, and what served before still does. Returns pyinfra's
-    OperationMeta.
+    `directory`: take it from this folder of this machine instead (what `corral release build` prints). It is
+    tried for `trial_seconds` beside the one that serves. A release that does not come to serve is refused,
+    and what served before still does. `hold`: "EPOCH NAMED", by which a rollout keeps the host at `version`,
+    though its environment names another, until that time in seconds or until the pointer that was moved at
+    NAMED is moved again. Returns pyinfra's OperationMeta.
     """
     return _release(
         name=name,
@@ -87,5 +113,21 @@ def release(
         environment=environment,
         version=version,
         directory=directory,
+        trial_seconds=trial_seconds,
+        hold=hold,
         **global_arguments,
     )
+
+
+@operation()
+def _watch(version: str, times: int) -> Iterator[StringCommand]:
+    """Ask whether the release is ready, so many times."""
+    yield run_script("release_watch.sh", version, str(times))
+
+
+def watch_release(name: str, version: str, times: int, **global_arguments: Any) -> Any:
+    """Fail unless `version` says that it is ready, `times` times, a second apart. What it says is shown.
+
+    Returns pyinfra's OperationMeta.
+    """
+    return _watch(name=name, version=version, times=times, **global_arguments)

@@ -45,6 +45,9 @@ process.on("SIGUSR2", () => console.log("reopened by", process.pid));
 server.listen(process.env.PORT, process.env.HOST, () => process.send("ready"));
 """
 CRASHES = 'console.error("no such table: rooms"); process.exit(1);'
+DIES = SERVER + "setTimeout(() => process.exit(1), 1000);"
+ILL = "if (process.uptime() > 1) response.statusCode = 503;"
+FALLS_ILL = SERVER.replace("response.end(", f"{ILL} response.end(")
 NOT_READY = SERVER.replace("response.end(", "response.statusCode = 503; response.end(")
 
 
@@ -112,7 +115,7 @@ class App:
 
     def switch(self, directory):
         """What tasks/lib/scripts/release_apply.sh does."""
-        name = self("beside", directory).stdout.strip()
+        name = self("beside", directory, "0").stdout.strip()
         link = self.home / "srv/current"
         link.unlink(missing_ok=True)
         link.symlink_to(f"releases/{directory.name}")
@@ -148,6 +151,27 @@ def app(tmp_path, installed):
     app.daemon.wait(30)
 
 
+@contextlib.contextmanager
+def asking(app):
+    """Four who ask all the time: which releases they see, and what fails."""
+    stop, seen, failed = threading.Event(), [], []
+
+    def ask_on():
+        while not stop.wait(0.01):
+            try:
+                seen.append(app.answer()["release"])
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=ask_on) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    yield seen, failed
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
 def test_without_a_release_the_unit_starts_and_serves_nothing(app):
     assert "no release is here yet" in app("boot").stdout
     assert not (app.home / "run/serving").exists()
@@ -159,24 +183,10 @@ def test_a_release_takes_over_without_one_failed_request(app):
     assert app.releases() == {"1.0"}
     assert len({answer["process"] for answer in app.answers()}) == 2
 
-    stop, seen, failed = threading.Event(), [], []
-
-    def ask_on():
-        while not stop.wait(0.01):
-            try:
-                seen.append(app.answer()["release"])
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                failed.append(error)
-
-    asking = [threading.Thread(target=ask_on) for _ in range(4)]
-    for thread in asking:
-        thread.start()
-    app.switch(two)
-    app.switch(one)
-    app.switch(two)
-    stop.set()
-    for thread in asking:
-        thread.join()
+    with asking(app) as (seen, failed):
+        app.switch(two)
+        app.switch(one)
+        app.switch(two)
     assert failed == []
     assert set(seen) == {"1.0", "2.0"}
     assert app.releases() == {"2.0"}
@@ -194,7 +204,7 @@ def test_a_release_takes_over_without_one_failed_request(app):
 def test_a_release_that_does_not_come_to_serve_is_refused_and_the_old_one_stays(app, source, reason):
     app.switch(app.release("1.0"))
     app.env["CORRAL_APP_READY_MS"] = "1500"
-    refused = app("beside", app.release("2.0", source), check=False)
+    refused = app("beside", app.release("2.0", source), "0", check=False)
     assert refused.returncode == 1
     assert refused.stdout == ""
     assert "release 2.0 is refused: " in refused.stderr
@@ -205,8 +215,29 @@ def test_a_release_that_does_not_come_to_serve_is_refused_and_the_old_one_stays(
     assert app.serving == "1.0"
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (CRASHES, "1 of 1 processes did not stay up"),
+        (DIES, "it became ready, and then did not stay up"),
+        (FALLS_ILL, "it became ready, and then was not any more; last answer of /readyz: 503"),
+    ],
+    ids=["crashes", "dies", "falls ill"],
+)
+def test_a_release_is_tried_first_where_no_user_meets_it(app, source, reason):
+    app.switch(app.release("1.0"))
+    with asking(app) as (seen, failed):
+        refused = app("beside", app.release("2.0", source), "3", check=False)
+    assert refused.returncode == 1
+    assert f"release 2.0 is refused: {reason}" in refused.stderr
+    assert (failed, set(seen)) == ([], {"1.0"})
+    name = app("beside", app.release("3.0"), "0.5").stdout.strip()
+    app("only", name)
+    assert app.releases() == {"3.0"}
+
+
 def test_the_first_release_that_fails_leaves_nothing_running(app):
-    refused = app("beside", app.release("1.0", CRASHES), check=False)
+    refused = app("beside", app.release("1.0", CRASHES), "0", check=False)
     assert "Nothing ran before, so nothing serves." in refused.stderr
     app.switch(app.release("2.0"))
     assert app.releases() == {"2.0"}
@@ -214,7 +245,7 @@ def test_the_first_release_that_fails_leaves_nothing_running(app):
 
 def test_what_was_refused_while_it_was_starting_does_not_come_back(app):
     slow = "await new Promise((resolve) => setTimeout(resolve, 700)); process.exit(1);"
-    refused = app("beside", app.release("1.0", slow), check=False)
+    refused = app("beside", app.release("1.0", slow), "0", check=False)
     assert "did not stay up" in refused.stderr
     time.sleep(2)  # PM2 would start it again within this time
     children = f"/proc/{app.daemon.pid}/task/{app.daemon.pid}/children"
@@ -224,7 +255,7 @@ def test_what_was_refused_while_it_was_starting_does_not_come_back(app):
 def test_what_a_killed_switch_left_is_removed_by_the_next(app):
     one, two = app.release("1.0"), app.release("2.0")
     app.switch(one)
-    app("beside", two)
+    app("beside", two, "0")
     assert app.releases() == {"1.0", "2.0"}
     assert app.serving == "1.0"
     app.switch(two)
@@ -294,7 +325,7 @@ def test_without_the_daemon_it_says_so_and_starts_none(app):
     assert not (app.home / "pm2/pm2.pid").exists()
 
 
-@pytest.mark.parametrize("words", [[], ["dance"], ["beside"], ["boot", "now"]])
+@pytest.mark.parametrize("words", [[], ["dance"], ["beside", "/srv/app"], ["boot", "now"]])
 def test_wrong_words_get_the_usage(app, words):
     refused = app(*words, check=False)
     assert refused.returncode == 2

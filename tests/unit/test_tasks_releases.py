@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.lib.archives import Archive, Links
-from tasks.lib.releases import Release, differs
+from tasks.lib.releases import Release, differs, held
 
 SERVES = """wanted 2.0
 sha256 aa
@@ -49,6 +49,25 @@ def test_a_problem_keeps_its_words():
     assert state("problem corral: s3://b/k: HTTP 403. See docs/secrets.md.") == {
         "problem": "corral: s3://b/k: HTTP 403. See docs/secrets.md."
     }
+
+
+ASKED = "1795615200 2026-11-26T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("hold", "asked", "afterwards"),
+    [
+        ("", "", None),
+        ("", ASKED, f"2.0 aa {ASKED}"),
+        ("1.0 bb 7 long-ago", ASKED, f"2.0 aa {ASKED}"),
+        (f"2.0 aa {ASKED}", "", f"2.0 aa {ASKED}"),
+        ("1.0 bb 7 long-ago", "", None),
+    ],
+    ids=["nothing", "asked", "asked anew", "stays while it is gone by", "goes when it is not"],
+)
+def test_a_hold_is_what_a_rollout_asks_for_and_stays_while_the_host_goes_by_it(hold, asked, afterwards):
+    found = state(SERVES + (f"hold {hold}\n" if hold else ""))
+    assert held(found, asked) == afterwards
 
 
 def test_an_archive_is_named_by_version_machine_and_content():

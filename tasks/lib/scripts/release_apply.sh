@@ -1,12 +1,13 @@
 # shellcheck shell=sh
-# Brings a release into service: $1 the archive (s3://… or a file), $2 the version, $3 the archive's sha256.
+# Brings a release into service: $1 the archive (s3://… or a file), $2 the version, $3 the archive's sha256, $4 for how many
+# seconds it is tried beside what serves before it takes over.
 #
 # The order is what makes it safe to be killed at any moment: until the link is switched the old release serves and is
 # what starts at boot; from then on the new one; and what is left over is removed by the next run.
 set -eu
 umask 022
 cd /
-source=$1 version=$2 sha256=$3
+source=$1 version=$2 sha256=$3 trial=$4
 home=/srv/app
 mkdir -p /run/corral
 exec 9>/run/corral/release.lock
@@ -51,7 +52,7 @@ find "$new/dist" -path "$new/dist/assets" -prune -o -type f -exec sha256sum {} +
     touch -d "@$((0x$(printf %.7s "$sum")))" -- "$file"
 done
 
-name=$(as_app beside "$new")
+name=$(as_app beside "$new" "$trial")
 ln -sfT "releases/$version" "$home/.current.new"
 mv -fT "$home/.current.new" "$home/current"
 touch "$new/.served"
