@@ -1,0 +1,1 @@
+"""Rollouts: how a release comes to all app servers, behind gates, and how it goes back when one fails."""

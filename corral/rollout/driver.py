@@ -1,0 +1,157 @@
+"""The story of a rollout: canary, batches behind gates, latecomers; and the way back when a gate fails."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from corral.errors import CorralError
+from corral.fleet import Host
+from corral.rollout import plan
+from corral.rollout.push import Pushed
+from corral.settings.changing import Rollout as Wanted
+
+SEE = "docs/rollouts.md"
+
+
+class World(Protocol):
+    """What a rollout sees and does; corral/rollout/world.py does it on a real fleet."""
+
+    def servers(self) -> list[Host]:
+        """The app servers in service now."""
+
+    def sign_of_life(self) -> None:
+        """Renew the lock. Raises CorralError when it was broken."""
+
+    def bring(self, hosts: Sequence[Host], version: str, *, new: bool) -> Pushed:
+        """Converge hosts with a release; a `new` one is checked, and held there until the pointer moves."""
+
+    def unhealthy(self, hosts: Sequence[Host]) -> str:
+        """Wait for the load balancer to find the hosts healthy; what it says of those that it does not."""
+
+    def hook(self, when: str, host: Host) -> Pushed:
+        """Run the new release's command of that time (before_rollout, after_rollout), if it has one."""
+
+    def point(self, version: str) -> None:
+        """Let the environment name the release."""
+
+    def turn_back(self, version: str, why: str) -> None:
+        """Let nothing hold servers against the pointer any more; with `why`, mark the release as bad."""
+
+
+@dataclass
+class Rollout:
+    """One rollout of `version`. `old`: what the pointer names, to go back to; None before the first release.
+
+    `done`: instance ids of the servers that run the new one, and have passed the gates. `named`: the pointer
+    names it, too.
+    """
+
+    world: World
+    version: str
+    old: str | None
+    wanted: Wanted
+    tell: Callable[[str], None]
+    done: set[str] = field(default_factory=set)
+    named: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many servers run the new release."""
+        return len(self.done)
+
+    def run(self) -> None:
+        """Bring all app servers to the release, and the pointer.
+
+        Raises CorralError when a gate fails; what was changed has gone back before.
+        """
+        if servers := self.world.servers():
+            self._hook("before_rollout", servers[0], "No server was changed.")
+        self._every_server()
+        self.world.point(self.version)
+        self.named = True
+        self.tell(f"The environment names {self.version}.")
+        # Who booted since the last look took the old one.
+        self._every_server()
+        if servers := self.world.servers():
+            self._hook("after_rollout", servers[0], f"All servers run {self.version} all the same.")
+
+    def _every_server(self) -> None:
+        while batch := plan.next_batch(servers := self.world.servers(), self.done, self.wanted):
+            self.world.sign_of_life()
+            count = len([one for one in servers if one.instance_id in self.done])
+            self.tell(f"{count} of {len(servers)} servers run {self.version}; next: {names(batch)}")
+            self._change(batch)
+
+    def _change(self, batch: list[Host]) -> None:
+        """Change some servers and let them pass the gates. Those that leave meanwhile don't count."""
+        pushed = self.world.bring(batch, self.version, new=True)
+        if pushed.failed and not pushed.refused and len(self._here(batch)) < len(batch):
+            return  # somebody left in the middle; who is here comes again with the next batch
+        if pushed.failed:
+            self._stop(batch, f"“{pushed.step}” failed", pushed)
+        if why := self.world.unhealthy(self._here(batch)):
+            self._stop(batch, "the load balancer does not find them healthy", Pushed("", (why,), True))
+        self.done |= {one.instance_id for one in batch}
+
+    def _stop(self, batch: list[Host], problem: str, pushed: Pushed) -> NoReturn:
+        """Go back, unless that is where it is; in any case, the rollout is over."""
+        self.tell(f"{names(batch)}: {problem}")
+        # What the environment names was proven on servers that run it: only who joined late fails.
+        refused = pushed.refused and not self.named and self.version != self.old
+        if self.named or self.version == self.old:
+            state = f"The environment names {self.version}: {names(batch)} will try it again by themselves."
+        else:
+            self.world.turn_back(self.version, f"{problem} at {names(batch)}" if refused else "")
+            state = self._returned(batch)
+        mark = f" Release {self.version} is marked as bad." if refused else ""
+        raise CorralError(
+            f"The rollout of {self.version} stopped at {names(batch)}: {problem}.\n{_indented(pushed.said)}\n"
+            f"{state}{mark}",
+            "Mend the application, and deploy it under a new version."
+            if refused
+            else "Mend what it says, and deploy again: the release itself is not to blame.",
+            SEE,
+        )
+
+    def _returned(self, batch: list[Host]) -> str:
+        """Bring the batch that failed, then all that changed before, to the old release; in words."""
+        if self.old is None:
+            return "There is no earlier release to go back to."
+        here = self.world.servers()
+        earlier = [one for one in here if one.instance_id in self.done]
+        left: list[Host] = []
+        for hosts in (self._here(batch), earlier):
+            if hosts:
+                self.tell(f"back to {self.old}: {names(hosts)}")
+            if hosts and self.world.bring(hosts, self.old, new=False).failed:
+                # One that can't be reached keeps the others from nothing.
+                left += [one for one in hosts if self.world.bring([one], self.old, new=False).failed]
+        if left := self._here(left):
+            return (
+                f"{names(left)} could not be brought back to {self.old} now, and will try it by themselves."
+            )
+        return f"All servers run {self.old}."
+
+    def _hook(self, when: str, host: Host, state: str) -> None:
+        ran = self.world.hook(when, host)
+        if ran.failed:
+            raise CorralError(
+                f"The command {when} of {self.version} failed on {names([host])}:\n"
+                f"{_indented(ran.said)}\n{state}",
+                "Mend it, and deploy again.",
+                SEE,
+            )
+
+    def _here(self, hosts: Sequence[Host]) -> list[Host]:
+        """Those that are still in service."""
+        here = {one.instance_id for one in self.world.servers()}
+        return [one for one in hosts if one.instance_id in here]
+
+
+def names(hosts: Iterable[Host]) -> str:
+    """Hosts in words."""
+    return ", ".join(one.private_address for one in hosts)
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
