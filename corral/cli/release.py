@@ -10,9 +10,11 @@ from rich.table import Table
 from corral import aws, runtimes
 from corral.cli.artifacts import disk_errors, me, with_bucket
 from corral.cli.common import console, environment_option, step, with_settings
+from corral.cli.rollout import deploy, history, rollback, unlock, void
+from corral.releases import bad, store
 from corral.releases import build as builder
-from corral.releases import store
 from corral.releases.bucket import Bucket
+from corral.rollout import lock
 from corral.settings import ROOT, Settings
 
 BUILT = ROOT / ".corral/releases"
@@ -57,7 +59,11 @@ def publish(bucket: Bucket, directory: Path) -> None:
 @click.argument("version")
 @with_bucket
 def point(bucket: Bucket, version: str) -> None:
-    """Make VERSION the release that the environment runs, from each server's next converge on."""
+    """Make VERSION the release that the environment runs, from each server's next converge on.
+
+    Without gates, for an environment that has no servers yet; `deploy` is for all others.
+    """
+    lock.refuse_if_held(bucket)
     pointer, moved = store.point(bucket, version, me())
     if moved:
         before = f", instead of {pointer.previous}" if pointer.previous else ""
@@ -94,14 +100,20 @@ def list_(bucket: Bucket, as_json: bool) -> None:
 def show(bucket: Bucket, version: str, as_json: bool) -> None:
     """Show what is known about a published release, after checking that it is whole."""
     manifest, pointer = store.check_complete(bucket, version), store.pointer(bucket)
+    marked = bad.read(bucket, version)
+    known = asdict(manifest) | ({"bad": f"{marked.why} ({marked.by}, {marked.at})"} if marked else {})
     if as_json:
-        click.echo(manifest.text(), nl=False)
+        click.echo(json.dumps(known, indent=2))
         return
-    known = asdict(manifest)
     if pointer and pointer.version == version:
         known["runs in"] = f"{bucket.environment}, since {pointer.at}, by {pointer.by}"
     for name, value in known.items():
-        console.print(f"{name:10}{value}", markup=False)
+        if value != "":
+            console.print(f"{name:16}{value}", markup=False)
+
+
+for command in (deploy, rollback, void, history, unlock):
+    release.add_command(command)
 
 
 architecture = click.option(
@@ -148,6 +160,8 @@ def pin_runtimes() -> None:
 def _remark(one: store.Published, pointer: store.Pointer | None) -> str:
     if not one.complete:
         return "[red]incomplete[/]: publishing was interrupted"
+    if one.bad:
+        return "[red]bad[/]"
     if pointer and one.version == pointer.version:
         return f"[green]current[/], by {pointer.by}"
     return "previous" if pointer and one.version == pointer.previous else ""

@@ -21,7 +21,7 @@ from corral import aws
 from corral.cli import corral as command
 from corral.cli import release as cli
 from corral.errors import CorralError
-from corral.releases import build, pointers, source, store
+from corral.releases import bad, build, pointers, source, store
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
 from corral.releases.names import check_version
@@ -403,7 +403,7 @@ def test_the_pointer_remembers_the_previous_release(bucket, made):
     assert (second.version, second.previous) == ("v2", "v1")
     assert second == store.pointer(bucket)
     body, _ = bucket.read("environments/test/app/current.json")
-    assert set(json.loads(body)) == {"version", "sha256", "previous", "by", "at"}
+    assert set(json.loads(body)) == {"version", "sha256", "previous", "by", "at", "percent"}
     assert second.sha256 == store.check_complete(bucket, "v2").sha256
 
 
@@ -415,8 +415,10 @@ def test_two_who_point_at_the_same_moment_do_not_overwrite_each_other(bucket, ma
         store.point(bucket, "v0", "before")
     read = pointers.read
 
-    def raced(where, *words):
-        seen = read(where, *words)
+    def raced(where, key, kind):
+        seen = read(where, key, kind)
+        if kind is not store.Pointer:
+            return seen
         monkeypatch.setattr(pointers, "read", read)
         store.point(where, "v1", "the faster one")
         return seen
@@ -425,6 +427,42 @@ def test_two_who_point_at_the_same_moment_do_not_overwrite_each_other(bucket, ma
     with pytest.raises(CorralError, match="at the same moment"):
         store.point(bucket, "v2", "the slower one")
     assert store.pointer(bucket).by == "the faster one"
+
+
+def test_a_release_that_is_marked_as_bad_is_never_pointed_to_again(bucket, made):
+    for version in ("v1", "v2", "v3"):
+        store.publish(bucket, made(version))
+    store.point(bucket, "v1", "me")
+    store.point(bucket, "v2", "me")
+    with pytest.raises(CorralError, match="v2 is what test runs"):
+        store.void(bucket, "v2", "it leaks", "me")
+    store.void(bucket, "v1", "it leaks", "ada@desk")
+    pointer = store.pointer(bucket)
+    assert (pointer.version, pointer.previous) == ("v2", None)
+    with pytest.raises(CorralError, match=r"v1 is marked as bad, by ada@desk at .*: it leaks"):
+        store.point(bucket, "v1", "me")
+    store.void(bucket, "v1", "it was not so bad", "bob")
+    assert bad.read(bucket, "v1").why == "it leaks", "the first mark stays"
+    assert {one.version for one in store.published(bucket) if one.bad} == {"v1"}
+    with pytest.raises(CorralError, match="v2 is what test runs"):
+        store.point(bucket, "v3", "me", 10)
+        store.void(bucket, "v2", "not all have v3 yet", "me")
+
+
+def test_by_percent_the_previous_release_is_the_proven_one_until_all_have_the_new(bucket, made):
+    for version in ("v1", "v2", "v3"):
+        store.publish(bucket, made(version))
+    store.point(bucket, "v1", "me")
+    store.point(bucket, "v2", "me", 10)
+    assert store.pointer(bucket).proven == "v1"
+    assert store.point(bucket, "v3", "me", 5)[0].previous == "v1", "its driver died; nobody proved v2"
+    back, _ = store.point(bucket, "v1", "me")
+    assert (back.version, back.percent, back.previous) == ("v1", 100, None)
+    store.point(bucket, "v2", "me", 10)
+    store.void(bucket, "v2", "it leaks", "me")
+    halted = store.pointer(bucket)
+    assert (halted.version, halted.percent, bad.read(bucket, "v2").why) == ("v1", 100, "it leaks")
+    assert halted.sha256 == store.check_complete(bucket, "v1").sha256
 
 
 @pytest.mark.parametrize(
@@ -530,7 +568,7 @@ def test_from_a_checkout_to_the_release_that_an_environment_runs(run, settings, 
     assert f"{version}  " in run("list", "-e", "test")
     assert [one["current"] for one in json.loads(run("list", "-e", "test", "--json"))] == [True]
     assert json.loads(run("show", version, "-e", "test", "--json"))["version"] == version
-    assert "runs in   test, since" in run("show", version, "-e", "test")
+    assert "runs in         test, since" in run("show", version, "-e", "test")
     assert "is not in" in run("point", "other", "-e", "test").problem
     assert "can not name" in run("show", "../../etc", "-e", "test").problem
 

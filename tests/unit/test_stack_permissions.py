@@ -75,6 +75,13 @@ MATRIX = [
     ("s3:PutObject", f"{BUCKET}/environments/live/app/current.json", AGAIN, {"release"}),
     ("s3:PutObject", f"{BUCKET}/environments/live/app/lock.json", {}, {"release"}),
     ("s3:PutObject", f"{BUCKET}/environments/test/app/current.json", {}, set()),
+    # Rollouts: their record, and the mark of a release that no server may take.
+    ("s3:PutObject", f"{BUCKET}/environments/live/app/rollouts/2026-11-26-1.json", ONCE, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.4/bad.json", ONCE, {"release"}),
+    ("s3:PutObject", f"{BUCKET}/releases/app/1.2.4/bad.json", AGAIN, set()),
+    ("s3:GetObject", f"{BUCKET}/releases/app/1.2.4/bad.json", {}, {"app", "release"}),
+    ("s3:ListBucket", BUCKET, {"s3:prefix": ["environments/live/app/rollouts/"]}, {"release"}),
+    ("s3:ListBucket", BUCKET, {"s3:prefix": ["reports/live/"]}, {"release"}),
     ("s3:PutObject", f"{BUCKET}/elsewhere", {}, set()),
     ("s3:DeleteObject", f"{BUCKET}/releases/app/1.2.3/app.tar.zst", {}, set()),
     ("s3:DeleteObjectVersion", f"{BUCKET}/releases/app/1.2.3/app.tar.zst", {}, set()),
