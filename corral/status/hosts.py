@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from corral.members import Member, Target, target_group
+from corral.releases.choice import wanted
 from corral.reports import Received, Report
 from corral.settings import Settings
 from corral.status.look import Seen, Wanted
@@ -68,8 +69,14 @@ def _of_report(
     yield from _of_converge(seen, received.report)
     patience = 2 * look + CONVERGE
     if member.role == "app":
-        yield from _of_version("release", received.report.release or "none", seen.release, seen, patience)
-    yield from _of_version("bundle", received.report.bundle, seen.bundle, seen, patience)
+        version = wanted(seen.release, member.instance_id)
+        has = received.report.release or "none"
+        if seen.rollout and has == seen.rollout.version != version:
+            yield note(f"Runs release {has}, to which a rollout by {seen.rollout.owner} brings all.")
+        else:
+            yield from _of_version("release", (has, version), seen.release, seen, patience)
+    digests = short(received.report.bundle), short(seen.bundle.version)
+    yield from _of_version("bundle", digests, seen.bundle, seen, patience)
 
 
 def _of_converge(seen: Seen, report: Report) -> Iterator[Finding]:
@@ -96,13 +103,15 @@ def reason(report: Report) -> str:
     return clip(shown + ("; …" if report.ill[SHOWN:] else "")) or "it does not say."
 
 
-def _of_version(what: str, has: str, wanted: Wanted, seen: Seen, patience: timedelta) -> Iterator[Finding]:
-    """A host has some time to follow its environment's pointer."""
-    if wanted.fault or has == wanted.version or wanted.since is None:
+def _of_version(
+    what: str, versions: tuple[str, str], pointer: Wanted, seen: Seen, patience: timedelta
+) -> Iterator[Finding]:
+    """A host has some time to follow its environment's pointer. `versions`: what it has, and is to have."""
+    has, named = versions
+    if pointer.fault or has == named or pointer.since is None:
         return
-    shown = (has, wanted.version) if what == "release" else (short(has), short(wanted.version))
-    text = f"Runs {what} {shown[0]}; {shown[1]} is named since {ago(wanted.since, seen.now)}."
-    yield problem(text) if seen.now - wanted.since > patience else note(text)
+    text = f"Runs {what} {has}; {named} is named since {ago(pointer.since, seen.now)}."
+    yield problem(text) if seen.now - pointer.since > patience else note(text)
 
 
 def _of_balancer(seen: Seen, member: Member, targets: Sequence[str]) -> Iterator[Finding]:

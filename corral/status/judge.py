@@ -54,7 +54,7 @@ def judge(settings: Settings, seen: Seen) -> Verdict:
         received = seen.reports.get(member.instance_id)
         said = findings(settings, seen, member, received, arns[member.group])
         hosts.append(Host(member, received, tuple(said)))
-    own = (*_of_pointers(settings, seen), *_of_groups(seen), *_of_the_gone(seen))
+    own = (*_of_pointers(settings, seen), *_of_rollout(seen), *_of_groups(seen), *_of_the_gone(seen))
     return Verdict(seen, tuple(own), tuple(sorted(hosts, key=_worst_first)))
 
 
@@ -67,6 +67,12 @@ def _of_pointers(settings: Settings, seen: Seen) -> Iterator[Finding]:
         if pointer.fault:
             remedy = f"Choose one: corral {what} point -e {settings.reference}"
             yield problem(f"The environment names no {what}: {pointer.fault}. {remedy}")
+
+
+def _of_rollout(seen: Seen) -> Iterator[Finding]:
+    if seen.rollout:
+        said = f"{seen.rollout.said(seen.now)}."
+        yield problem(said) if seen.rollout.stale(seen.now) else note(said)
 
 
 def _of_groups(seen: Seen) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ from corral.members import Group, Member, Targets, survey, targets
 from corral.releases.bucket import Bucket
 from corral.releases.names import pointer_key
 from corral.reports import Received, listed, only, read
+from corral.rollout import lock
+from corral.rollout.lock import Lock
 from corral.settings import Settings
 
 # Of hosts that are gone: those heard of within this time, and no more than so many, for one that could not
@@ -21,17 +23,22 @@ GONE_MOST = 20
 class Wanted:
     """What an environment's pointer names, a release's version or a bundle's digest, and since when.
 
-    `fault`: why the pointer names nothing.
+    `percent` of the servers run it, the others the `previous` one. `fault`: why the pointer names nothing.
     """
 
     version: str = ""
     since: datetime | None = None
     fault: str = ""
+    previous: str | None = None
+    percent: int = 100
 
 
 @dataclass(frozen=True)
 class Seen:
-    """All that was seen at the moment `now`. `reports`: of members; `gone`: of those that are none now."""
+    """All that was seen at the moment `now`. `reports`: of members; `gone`: of those that are none now.
+
+    `rollout`: the lock of one that is under way.
+    """
 
     now: datetime
     groups: list[Group]
@@ -41,6 +48,7 @@ class Seen:
     gone: dict[str, Received] = field(default_factory=dict)
     release: Wanted = Wanted()
     bundle: Wanted = Wanted()
+    rollout: Lock | None = None
 
 
 def look(settings: Settings) -> Seen:
@@ -62,6 +70,7 @@ def look(settings: Settings) -> Seen:
             gone=read(bucket, only(there, gone)),
             release=_wanted(bucket, pointer_key(settings.environment), "version"),
             bundle=_wanted(bucket, f"environments/{settings.environment}/bundle.json", "digest"),
+            rollout=lock.held(bucket),
         )
 
 
@@ -73,6 +82,8 @@ def _wanted(bucket: Bucket, key: str, name: str) -> Wanted:
     try:
         said = json.loads(found[0])
         since = datetime.fromisoformat(said["at"])
-        return Wanted(str(said[name]), since if since.tzinfo else since.replace(tzinfo=UTC))
+        since = since if since.tzinfo else since.replace(tzinfo=UTC)
+        percent = int(said.get("percent", 100))
+        return Wanted(str(said[name]), since, previous=said.get("previous"), percent=percent)
     except (ValueError, TypeError, KeyError):
         return Wanted(fault=f"s3://{bucket.name}/{key} is not a pointer")

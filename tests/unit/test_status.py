@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from corral.members import Group, Member, Target
+from corral.releases.choice import place
 from corral.reports import store
+from corral.rollout.lock import Lock
 from corral.settings import load
 from corral.status import plot, rows, words
 from corral.status.judge import judge
@@ -56,6 +58,17 @@ def sentences(what):
     findings = [*verdict.findings, *(each for host in verdict.hosts for each in host.findings)]
     assert verdict.healthy == (not any(each.is_problem for each in findings))
     return [("!" if each.is_problem else "") + each.text for each in findings]
+
+
+NEW = "20261125-new"
+LOCK = Lock("ada@desk", f"rollout of {NEW}", "2026-11-25T11:50:00+00:00", "2026-11-25T12:20:00+00:00", NEW)
+DEAD = replace(LOCK, expires="2026-11-25T11:59:00+00:00")
+UNDER_WAY = f"ada@desk holds the lock since 2026-11-25T11:50:00+00:00: rollout of {NEW}"
+
+
+def by_percent(percent):
+    """The pointer while a release comes to that many of the servers."""
+    return Wanted(NEW, NOW - timedelta(days=1), previous=RELEASE, percent=percent)
 
 
 def test_of_a_fleet_in_which_all_is_well_nothing_is_said():
@@ -121,6 +134,20 @@ IN_THE_MAKING = "!0 of 1 app servers are in service; 1 {}."
         (
             seen(got=received(member(), release=None)),
             [f"!Runs release none; {RELEASE} is named since 24 h."],
+        ),
+        (seen(release=by_percent(place(NEW, ID))), []),
+        (
+            seen(release=by_percent(place(NEW, ID) + 1)),
+            [f"!Runs release {RELEASE}; {NEW} is named since 24 h."],
+        ),
+        (seen(rollout=LOCK), [f"{UNDER_WAY}."]),
+        (
+            seen(got=received(member(), release=NEW), rollout=LOCK),
+            [f"{UNDER_WAY}.", f"Runs release {NEW}, to which a rollout by ada@desk brings all."],
+        ),
+        (
+            seen(rollout=DEAD),
+            [f"!{UNDER_WAY}. It gave no sign of life since, and should have until {DEAD.expires}."],
         ),
         (
             seen(got=received(member(), bundle="a" * 64)),
