@@ -62,6 +62,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def cut_off(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"1")
+        self.close_connection = True
+
     def do_PUT(self):
         if not self.path.startswith("/latest/"):
             return self.service(self.rfile.read(int(self.headers["Content-Length"])))
@@ -98,7 +105,8 @@ class Handler(BaseHTTPRequestHandler):
     def service(self, body):
         self.server.requests.append((self.command, self.path))
         if self.server.failures:
-            return self.answer(*self.server.failures.pop(0))
+            failure = self.server.failures.pop(0)
+            return self.cut_off() if failure == "cut off" else self.answer(*failure)
         service, region = self.signed(body)
         match service:
             case "sts":

@@ -293,6 +293,22 @@ def test_a_passing_fault_is_tried_again(api, run, failure):
     assert len(api.requests) == 2
 
 
+def test_what_was_cut_off_is_fetched_again(api, run, tmp_path):
+    api.objects["bucket/current.json"] = b"{}"
+    api.failures = ["cut off"]
+    run("aws", "s3-get", "bucket", "current.json", tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == b"{}"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(api, run, tmp_path):
+    api.objects["bucket/current.json"] = b"{}"
+    (tmp_path / "got.part").symlink_to("/dev/full")
+    said = refusal(run("aws", "s3-get", "bucket", "current.json", tmp_path / "got", check=False))
+    assert "/bucket/current.json says could not be written" in said
+    assert "Is the disk full?" in said
+    assert not list(tmp_path.glob("got*"))
+
+
 def test_a_refusal_is_not_tried_again(api, run):
     refusal(run("aws", "ssm-get", "/nothing", check=False))
     assert len(api.requests) == 1
