@@ -34,8 +34,11 @@ class World(Protocol):
     def point(self, version: str) -> None:
         """Let the environment name the release."""
 
-    def turn_back(self, version: str, why: str) -> None:
-        """Let nothing hold servers against the pointer any more; with `why`, mark the release as bad."""
+    def turn_back(self) -> None:
+        """Let nothing hold servers against the pointer any more."""
+
+    def blame(self, version: str, why: str) -> None:
+        """Mark the release as bad."""
 
 
 @dataclass
@@ -101,36 +104,45 @@ class Rollout:
         if self.named or self.version == self.old:
             state = f"The environment names {self.version}: {names(batch)} will try it again by themselves."
         else:
-            self.world.turn_back(self.version, f"{problem} at {names(batch)}" if refused else "")
-            state = self._returned(batch)
-        mark = f" Release {self.version} is marked as bad." if refused else ""
+            self.world.turn_back()
+            state, well = self._returned(batch)
+            # Where the old one is not well either, nothing tells that it is the release.
+            refused = refused and well
+        if refused:
+            self.world.blame(self.version, f"{problem} at {names(batch)}")
+            state += f" Release {self.version} is marked as bad."
         raise CorralError(
             f"The rollout of {self.version} stopped at {names(batch)}: {problem}.\n{_indented(pushed.said)}\n"
-            f"{state}{mark}",
+            f"{state}",
             "Mend the application, and deploy it under a new version."
             if refused
             else "Mend what it says, and deploy again: the release itself is not to blame.",
             SEE,
         )
 
-    def _returned(self, batch: list[Host]) -> str:
-        """Bring the batch that failed, then all that changed before, to the old release; in words."""
+    def _returned(self, batch: list[Host]) -> tuple[str, bool]:
+        """Bring the batch that failed, then all that changed before, to the old release.
+
+        Gives in words what came of it, and whether the old release is well there.
+        """
         if self.old is None:
-            return "There is no earlier release to go back to."
+            return "There is no earlier release to go back to.", False
         here = self.world.servers()
         earlier = [one for one in here if one.instance_id in self.done]
         left: list[Host] = []
         for hosts in (self._here(batch), earlier):
             if hosts:
                 self.tell(f"back to {self.old}: {names(hosts)}")
-            if hosts and self.world.bring(hosts, self.old, new=False).failed:
+            if hosts and not self._well_again(hosts, self.old):
                 # One that can't be reached keeps the others from nothing.
-                left += [one for one in hosts if self.world.bring([one], self.old, new=False).failed]
+                left += [one for one in hosts if not self._well_again([one], self.old)]
         if left := self._here(left):
-            return (
-                f"{names(left)} could not be brought back to {self.old} now, and will try it by themselves."
-            )
-        return f"All servers run {self.old}."
+            return f"{names(left)} did not get well with {self.old} either, and will go on trying.", False
+        return f"All servers run {self.old}.", True
+
+    def _well_again(self, hosts: Sequence[Host], old: str) -> bool:
+        """Bring hosts to the old release; whether it is ready there, and the load balancer content."""
+        return not (self.world.bring(hosts, old, new=False).failed or self.world.unhealthy(self._here(hosts)))
 
     def _hook(self, when: str, host: Host, state: str) -> None:
         ran = self.world.hook(when, host)

@@ -47,7 +47,7 @@ class Fleet:
     def bring(self, hosts: Sequence[Host], version: str, *, new: bool) -> Pushed:
         """Converge hosts with a release."""
         if not new:
-            return push.push(hosts, version, self.run)
+            return push.push(hosts, version, self.run, checks=1)
         hold = f"{int(time.time()) + HOLD_SECONDS} {self.pointer.at}" if self.pointer else ""
         return push.push(hosts, version, self.run, hold, self.settings.rollout.checks)
 
@@ -70,12 +70,13 @@ class Fleet:
         """Let the environment name the release."""
         self.pointer, _ = store.point(self.bucket, version, self.holder.owner)
 
-    def turn_back(self, version: str, why: str) -> None:
-        """End holds, by moving the pointer to where it is; marking the release as bad does it too."""
-        if why:
-            store.void(self.bucket, version, why, self.holder.owner)
-            return
+    def turn_back(self) -> None:
+        """End holds, by moving the pointer to where it is."""
         store.touch(self.bucket, self.holder.owner)
+
+    def blame(self, version: str, why: str) -> None:
+        """Mark the release as bad."""
+        store.void(self.bucket, version, why, self.holder.owner)
 
 
 @dataclass

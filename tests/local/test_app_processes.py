@@ -48,6 +48,9 @@ CRASHES = 'console.error("no such table: rooms"); process.exit(1);'
 DIES = SERVER + "setTimeout(() => process.exit(1), 1000);"
 ILL = "if (process.uptime() > 1) response.statusCode = 503;"
 FALLS_ILL = SERVER.replace("response.end(", f"{ILL} response.end(")
+# Ready only as long as a file is there, which stands for the database.
+LACKS = "if (!existsSync(process.env.NEEDS)) response.statusCode = 503;"
+NEEDY = 'import { existsSync } from "node:fs";' + SERVER.replace("response.end(", f"{LACKS} response.end(")
 NOT_READY = SERVER.replace("response.end(", "response.statusCode = 503; response.end(")
 
 
@@ -234,6 +237,25 @@ def test_a_release_is_tried_first_where_no_user_meets_it(app, source, reason):
     name = app("beside", app.release("3.0"), "0.5").stdout.strip()
     app("only", name)
     assert app.releases() == {"3.0"}
+
+
+@pytest.mark.parametrize("seconds", ["3", "0"], ids=["tried", "beside"])
+def test_where_what_runs_is_not_ready_either_the_release_is_not_to_blame(app, seconds):
+    needed = app.home / "needed"
+    needed.touch()
+    app.settings(NEEDS=needed)
+    app.switch(app.release("1.0", NEEDY))
+    needed.unlink()
+    app.env["CORRAL_APP_READY_MS"] = "1500"
+    stopped = app("beside", app.release("2.0", NEEDY), seconds, check=False)
+    assert stopped.returncode == 1
+    assert "release 2.0 did not come to serve: not ready 1.5 s after its start" in stopped.stderr
+    assert 'look around them first: 503 {"release":"1.0"' in stopped.stderr
+    assert "is refused" not in stopped.stderr
+    needed.touch()
+    assert app.releases() == {"1.0"}
+    app.switch(app.home / "srv/releases/2.0")
+    assert app.releases() == {"2.0"}
 
 
 def test_the_first_release_that_fails_leaves_nothing_running(app):

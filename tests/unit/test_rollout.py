@@ -51,9 +51,8 @@ class World:
         return Pushed()
 
     def unhealthy(self, hosts):
-        return "; ".join(
-            self.ill.get(int(one.private_address.rpartition(".")[2]), "") for one in hosts
-        ).strip("; ")
+        known = [(int(one.private_address.rpartition(".")[2]), self.runs[one]) for one in hosts]
+        return "; ".join(self.ill[one] for one in known if one in self.ill)
 
     def hook(self, when, host):
         self.story.append((when, int(host.private_address.rpartition(".")[2])))
@@ -63,11 +62,12 @@ class World:
         self.named, self.held = version, set()
         self.story.append(f"point {version}")
 
-    def turn_back(self, version, why):
+    def turn_back(self):
         self.held = set()
-        if why:
-            self.bad[version] = why
         self.story.append("turn back")
+
+    def blame(self, version, why):
+        self.bad[version] = why
 
     def roll_out(self, **wanted):
         rollout = Rollout(self, NEW, self.named, Wanted(**wanted), self.story.append)
@@ -143,7 +143,7 @@ def test_where_the_second_breaks_the_rest_is_untouched_and_all_go_back():
 
 def test_one_that_the_load_balancer_does_not_find_healthy_is_a_failed_gate():
     world = World()
-    world.ill[6] = "10.42.16.6 is unhealthy in chat-lab-site"
+    world.ill[6, NEW] = "10.42.16.6 is unhealthy in chat-lab-site"
     with pytest.raises(CorralError, match="does not find them healthy") as failure:
         world.roll_out(batch_size=2)
     assert "10.42.16.6 is unhealthy in chat-lab-site" in str(failure.value)
@@ -157,9 +157,29 @@ def test_a_host_that_can_not_be_reached_does_not_make_the_release_bad():
     with pytest.raises(CorralError) as failure:
         world.roll_out(batch_size=2)
     assert world.bad == {}
-    assert "10.42.16.6 could not be brought back to 1.0 now" in str(failure.value)
+    assert "10.42.16.6 did not get well with 1.0 either" in str(failure.value)
     assert "the release itself is not to blame" in str(failure.value)
     assert world.runs[host(5)] == OLD, "its neighbour goes back though it can not"
+
+
+@pytest.mark.parametrize(
+    ("fails", "ill"),
+    [
+        ({(6, NEW): REFUSED, (6, OLD): REFUSED}, {}),
+        ({(6, NEW): REFUSED, (6, OLD): UNREACHABLE}, {}),
+        ({(6, NEW): REFUSED}, {(5, OLD): "10.42.16.5 is unhealthy in chat-lab-site"}),
+        ({}, {(6, OLD): "10.42.16.6 is unhealthy", (6, NEW): "10.42.16.6 is unhealthy"}),
+    ],
+    ids=["not ready", "not reached", "its neighbour", "unhealthy"],
+)
+def test_where_the_old_one_is_not_well_either_the_new_one_is_not_bad(fails, ill):
+    world = World()
+    world.fails, world.ill = fails, ill
+    with pytest.raises(CorralError, match=r"did not get well with 1\.0 either") as failure:
+        world.roll_out(batch_size=2)
+    assert (world.now(), world.bad) == ({OLD}, {})
+    assert "the release itself is not to blame" in str(failure.value)
+    assert "marked as bad" not in str(failure.value)
 
 
 def test_who_leaves_in_the_middle_stops_nothing():
@@ -253,6 +273,7 @@ def test_the_first_release_of_all_has_no_way_back():
     world.named, world.fails = None, {(4, NEW): REFUSED}
     with pytest.raises(CorralError, match="There is no earlier release to go back to"):
         world.roll_out()
+    assert world.bad == {}, "nothing tells whether it is to blame"
 
 
 def test_a_push_names_its_hosts_and_says_numbers_as_text():
@@ -286,6 +307,10 @@ def test_what_failed_is_the_step_that_was_begun_last_and_its_words():
     assert judge(watched).refused
     disk = [*SAID[:3], "    [10.42.16.4] corral: no space left"]
     assert not judge(disk).refused
+    around = (
+        "corral: release 2.0 did not come to serve: 2 of 2 processes did not stay up. What ran before was not"
+    )
+    assert not judge([*SAID[:3], f"    [10.42.16.4] {around} ready either"]).refused
     assert judge(["corral: There are no AWS credentials."]) == Pushed(
         "reach the hosts", ("corral: There are no AWS credentials.",)
     )
