@@ -13,13 +13,8 @@ from corral.releases.manifest import Manifest
 from corral.releases.names import ARCHIVE, CHECKSUM, MANIFEST, release_key
 
 CRASHES = 'console.error("the moon is in the wrong phase"); process.exit(1);\n'
-DIES = """
-const { send } = process;
-process.send = (...words) => {
-  setTimeout(() => { console.error("out of cheese"); process.exit(1); }, 2500);
-  return send.apply(process, words);
-};
-"""
+# Added at the end of the main module, which waits until it is ready, it begins to count then.
+DIES = 'setTimeout(() => { console.error("out of cheese"); process.exit(1); }, 2500);\n'
 NEVER_READY = """
 import { createServer } from "node:http";
 const body = JSON.stringify({ release: process.env.RELEASE, reason: "still thinking" });
