@@ -8,6 +8,9 @@ from corral.releases.choice import place
 from corral.reports import Report
 from corral.rollout.push import refused
 
+# By so much may a server's clock be behind.
+CLOCKS = timedelta(seconds=2)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -29,7 +32,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Clock:
-    """When the rollout began, when its wave did, the moment now; and how long a server may take to follow."""
+    """When the rollout began, when its wave did, the moment now; and how long a server may take to follow.
+
+    A report from before the rollout says nothing: a push may have changed its server since. Every server
+    reports anew once the pointer has moved (tasks/lib/scripts/release_state.sh).
+    """
 
     began: datetime
     named: datetime
@@ -59,11 +66,11 @@ def judge(
     arrived, silent = 0, []
     for each in cohort:
         report = reports.get(each)
-        if report is None:
+        if report is None or report.started < clock.began - CLOCKS:
             silent.append(each)
             continue
         here = report.release == version
-        if report.result != "healthy" and (here or report.started >= clock.began):
+        if report.result != "healthy":
             # One that is ill with the old release may be so of anything.
             to_blame = refused(report.failed.output) if report.failed else here
             return Verdict(len(cohort), arrived, f"{each} reports that it is {report.result}", to_blame)

@@ -24,8 +24,8 @@ READY = "curl -q -sS --fail-with-body --max-time 5 http://127.0.0.1:3000/readyz"
 class Release(FactBase):
     """What a host should serve and what it serves, in words of scripts/release_state.sh.
 
-    {"wanted", "sha256", "hold", "current", "serving", "settings", "answers", "problem"}; a word that is
-    missing is not so, or not known: on a host that was never converged all are.
+    {"wanted", "sha256", "named", "hold", "current", "serving", "settings", "answers", "problem"}; a word
+    that is missing is not so, or not known: on a host that was never converged all are.
     """
 
     @staticmethod

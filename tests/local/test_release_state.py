@@ -84,6 +84,11 @@ def test_it_goes_by_the_pointer(host):
     assert taken(host.asks(version="1.0")) == ("1.0", OLD)
 
 
+def test_that_the_pointer_moved_is_seen_though_it_names_the_same(host):
+    assert host.asks()["named"] == AT
+    assert "named" not in host.asks(version="1.0")
+
+
 @pytest.mark.parametrize("wrong", [{"sha256": None}, {"sha256": 7}, {"sha256": {}}])
 def test_what_is_no_pointer_is_a_problem(host, wrong):
     assert "is not a pointer" in host.asks(**wrong)["problem"]

@@ -153,6 +153,15 @@ def test_any_server_that_is_not_well_halts_it_and_only_the_release_s_own_fault_m
     assert verdict.refused is refused
 
 
+def test_what_servers_reported_before_is_no_news():
+    # A push may have brought the one to another release since, and mended the other.
+    before = BEGAN - timedelta(minutes=5)
+    one, other = SERVERS[:2]
+    known = {one: report(one, before, NEW), other: replace(report(other, before, OLD), result="ill")}
+    clock = waves.Clock(BEGAN, BEGAN, BEGAN, timedelta(minutes=1))
+    assert waves.judge(NEW, 100, (one, other), known, (), clock) == waves.Verdict(2, 0)
+
+
 def test_a_small_fleet_has_a_first_one_too():
     three = SERVERS[:3]
     first, *_ = waves.percents(NEW, three, STEPS)

@@ -2,6 +2,7 @@
 # Which release should this host serve, and which does it serve? Prints "word value" lines:
 #   wanted VERSION, sha256 SUM      what to serve, and the checksum of its archive
 #   hold TEXT                       what a rollout holds this host at, if the file is there: VERSION SHA256 UNTIL NAMED
+#   named TIME                      when the environment's pointer was moved: from then on a host's report is news
 #   problem TEXT                    why that can't be known
 #   current VERSION                 what the link says
 #   serving VERSION                 what app-processes brought into service last, to the end
@@ -73,6 +74,7 @@ if [ -z "$4" ] && [ "$version" != "$current" ] && "$aws" s3-get "$bucket" "relea
     problem "corral: release $version is marked as bad, so this host does not take it. Why: corral release show $version -e $environment"
 fi
 if [ -f $hold ]; then echo "hold $(cat $hold)"; fi
+[ -z "${at:-}" ] || echo "named $at"
 echo "wanted $version"
 echo "sha256 $sha256"
 [ -z "$current" ] || echo "current $current"
