@@ -13,7 +13,7 @@ from corral.members import Target
 from corral.releases import store
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
-from corral.rollout import push
+from corral.rollout import push, stack
 from corral.rollout.lock import Holder
 from corral.rollout.progressive import Seen
 from corral.rollout.push import Pushed, Run
@@ -132,7 +132,7 @@ def preflight(settings: Settings, hosts: Sequence[Host]) -> list[str]:
     """Everything that speaks against a rollout now, a sentence each. `hosts`: app servers in service."""
     groups, everyone = members.survey(settings)
     wanted = sum(group.desired for group in groups if group.role == "app")
-    problems = []
+    problems = [*stack.against(settings, {group.name for group in groups if group.role == "app"})]
     if len(hosts) < wanted:
         coming = [
             f"{one.instance_id} is {one.state}"

@@ -3,7 +3,9 @@
 import hashlib
 import json
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from corral import aws
@@ -13,7 +15,7 @@ from corral.members import survey
 from corral.releases import bad, store
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
-from corral.rollout import lock, world
+from corral.rollout import lock, stack, world
 from tests.local.lab_cloud import cloud  # noqa: F401
 from tests.shared import simulated
 
@@ -211,3 +213,34 @@ def test_of_a_progressive_rollout_that_died_the_next_one_makes_an_end_first(run,
     run("deploy", "v1", "-e", EMPTY)
     pointer = store.pointer(bucket)
     assert (pointer.version, pointer.percent) == ("v1", 100)
+
+
+def test_the_fleet_is_the_one_of_the_stack(full):
+    settings, _, _ = full
+    assert list(stack.against(settings, {"chat-test-app"})) == []
+    assert list(stack.against(settings, {"chat-test-app", "stray"})) == [
+        "stray has the tags of app servers, and is not the stack's group, which is chat-test-app."
+    ]
+    nobodys = simulated.environment(settings.aws.endpoint_url, "branch/nobodys")
+    assert list(stack.against(nobodys, ())) == [
+        f"There is no stack {nobodys.stack_name} with a group of app servers."
+    ]
+
+
+def test_a_stack_that_is_being_changed_speaks_against_a_rollout(full, monkeypatch):
+    settings, _, _ = full
+    stubbed = boto3.client("cloudformation", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    resource = {
+        "LogicalResourceId": "AppGroup",
+        "PhysicalResourceId": "chat-test-app",
+        "ResourceType": "AWS::AutoScaling::AutoScalingGroup",
+        "ResourceStatus": "UPDATE_IN_PROGRESS",
+        "Timestamp": "2026-11-26",
+    }
+    asked = {"StackName": "chat-test", "LogicalResourceId": "AppGroup"}
+    monkeypatch.setattr(stack, "client", lambda *_: stubbed)
+    with Stubber(stubbed) as stub:
+        stub.add_response("describe_stack_resources", {"StackResources": [resource]}, asked)
+        assert list(stack.against(settings, {"chat-test-app"})) == [
+            "The stack chat-test is not at rest: its AppGroup is UPDATE_IN_PROGRESS."
+        ]

@@ -25,7 +25,7 @@ def environment(endpoint: str, name: str = "lab") -> Settings:
 
 
 def populate(settings: Settings, app: int = 2) -> None:
-    """Make what the stack would: bucket, a group of `app` app servers with its target groups, and a db."""
+    """Make an environment: bucket, and a stack of `app` app servers with their target groups, and a db."""
     ec2, balancers = (aws.client(settings, service) for service in ("ec2", "elbv2"))
     network = ec2.create_vpc(CidrBlock=settings.network.cidr)["Vpc"]["VpcId"]
     subnets = [
@@ -46,8 +46,8 @@ def populate(settings: Settings, app: int = 2) -> None:
     where = {"LocationConstraint": settings.region}
     s3 = aws.client(settings, "s3")
     s3.create_bucket(Bucket=settings.releases_bucket, CreateBucketConfiguration=where)
-    _group(settings, "db", 1, VPCZoneIdentifier=subnets[0])
-    _group(settings, "app", app, VPCZoneIdentifier=",".join(subnets), TargetGroupARNs=targets)
+    everywhere = {"VPCZoneIdentifier": subnets, "TargetGroupARNs": targets}
+    _stack(settings, {"db": (1, {"VPCZoneIdentifier": subnets[:1]}), "app": (app, everywhere)})
 
 
 def point(
@@ -120,21 +120,37 @@ def _each(function: Any, items: Iterable[Any]) -> None:
         list(pool.map(function, items))
 
 
-def _group(settings: Settings, role: str, count: int, **where: Any) -> None:
+def _stack(settings: Settings, groups: dict[str, tuple[int, dict[str, Any]]]) -> None:
+    """A stack of auto-scaling groups: by role, how many members, and where."""
+    resources = {
+        f"{role.capitalize()}Group": {
+            "Type": "AWS::AutoScaling::AutoScalingGroup",
+            "Properties": _group(settings, role, count) | where,
+        }
+        for role, (count, where) in groups.items()
+    }
+    cloud = aws.client(settings, "cloudformation")
+    cloud.create_stack(StackName=settings.stack_name, TemplateBody=json.dumps({"Resources": resources}))
+    cloud.get_waiter("stack_create_complete").wait(
+        StackName=settings.stack_name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    scaling = aws.client(settings, "autoscaling")
+    for role, (count, _) in groups.items():
+        for size in (*range(A_STEP, count, A_STEP), count):
+            scaling.set_desired_capacity(AutoScalingGroupName=settings.role_name(role), DesiredCapacity=size)
+
+
+def _group(settings: Settings, role: str, count: int) -> dict[str, Any]:
     own = {
         "corral:project": settings.project,
         "corral:environment": settings.environment,
         "corral:role": role,
     }
-    scaling = aws.client(settings, "autoscaling")
-    scaling.create_auto_scaling_group(
-        AutoScalingGroupName=settings.role_name(role),
-        LaunchTemplate={"LaunchTemplateName": settings.stack_name, "Version": "1"},
-        MinSize=0,
-        MaxSize=count * 2 + 2,
-        DesiredCapacity=0,
-        Tags=[{"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in own.items()],
-        **where,
-    )
-    for size in (*range(A_STEP, count, A_STEP), count):
-        scaling.set_desired_capacity(AutoScalingGroupName=settings.role_name(role), DesiredCapacity=size)
+    return {
+        "AutoScalingGroupName": settings.role_name(role),
+        "LaunchTemplate": {"LaunchTemplateName": settings.stack_name, "Version": "1"},
+        "MinSize": "0",
+        "MaxSize": str(count * 2 + 2),
+        "DesiredCapacity": "0",
+        "Tags": [{"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in own.items()],
+    }
