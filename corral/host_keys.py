@@ -12,11 +12,11 @@ from corral.aws import client, explained
 from corral.fleet import Host
 from corral.releases.bucket import Bucket
 from corral.reports import Received
-from corral.settings import ROOT, Settings
+from corral.settings import STATE, Settings
 from corral.ssh import Trust
 
 # Nobody else writes here, so a key in it came from a report. Reports give again what is lost of it.
-KEPT = ROOT / ".corral" / "host_keys"
+KEPT = STATE / "host_keys"
 # One that is in standby today may be back tomorrow.
 FORGET_AFTER_SECONDS = 30 * 86400
 # The types of Debian's OpenSSH (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"), as a line of known_hosts has them.

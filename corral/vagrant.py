@@ -9,7 +9,7 @@ import paramiko
 
 from corral import runtimes
 from corral.errors import CorralError
-from corral.settings import ROOT, Settings
+from corral.settings import ROOT, STATE, Settings
 
 SEE = "docs/vagrant.md"
 # As in the Vagrantfile; VirtualBox allows this network without being asked ("Host-only networking").
@@ -66,15 +66,14 @@ def _ssh_data(ssh: dict[str, Any]) -> dict[str, Any]:
 
 def _archives() -> dict[str, str]:
     """Folders of this machine with what hosts on AWS fetch from S3: the newest release, Node and PM2."""
-    kept = ROOT / ".corral"
-    built = [path.parent for path in kept.glob("releases/*/manifest.json")]
+    built = [path.parent for path in STATE.glob("releases/*/manifest.json")]
     if not built:
         problem = "No release of the application is built, which the app servers could run."
         raise CorralError(problem, "Build one: .venv/bin/corral release build", SEE)
     arch = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x64")
-    runtimes.archives(ROOT / "files" / "process_manager", kept / "runtimes", arch)
+    runtimes.archives(ROOT / "files" / "process_manager", STATE / "runtimes", arch)
     newest = max(built, key=lambda path: Path(path, "manifest.json").stat().st_mtime)
-    return {"release_directory": str(newest), "runtimes_directory": str(kept / "runtimes")}
+    return {"release_directory": str(newest), "runtimes_directory": str(STATE / "runtimes")}
 
 
 def _data(settings: Settings, name: str, role: str) -> dict[str, Any]:

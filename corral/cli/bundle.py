@@ -13,10 +13,10 @@ from corral.bundle import store
 from corral.cli.artifacts import disk_errors, me, with_bucket
 from corral.cli.common import console, environment_option, step
 from corral.releases.bucket import Bucket
-from corral.settings import ROOT
+from corral.settings import ROOT, STATE
 
-BUILT = ROOT / ".corral/bundles"
-WHEELS = ROOT / ".corral/wheels"
+BUILT = STATE / "bundles"
+WHEELS = STATE / "wheels"
 NEWEST = 20
 
 dirty_option = click.option(

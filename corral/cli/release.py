@@ -15,10 +15,10 @@ from corral.releases import bad, store
 from corral.releases import build as builder
 from corral.releases.bucket import Bucket
 from corral.rollout import lock
-from corral.settings import ROOT, Settings
+from corral.settings import ROOT, STATE, Settings
 
-BUILT = ROOT / ".corral/releases"
-BUILT_RUNTIMES = ROOT / ".corral/runtimes"
+BUILT = STATE / "releases"
+BUILT_RUNTIMES = STATE / "runtimes"
 RUNTIME_SOURCES = ROOT / "files/process_manager"
 NO_ROOM = "Make room, or give another directory that you may write to (--output)."
 

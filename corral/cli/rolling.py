@@ -18,7 +18,7 @@ from corral.releases.bucket import Bucket
 from corral.rollout import lock, plan, push, record, world
 from corral.rollout.driver import Rollout, names
 from corral.rollout.progressive import Progressive
-from corral.settings import ROOT, Settings
+from corral.settings import STATE, Settings
 
 SEE = "docs/rollouts.md"
 
@@ -48,11 +48,11 @@ def roll_out(settings: Settings, bucket: Bucket, asked: Asked) -> None:
         if current and current.percent < 100:
             _tell(f"{current.version} was on its way by percent; {current.proven} is named for all again")
             current, _ = store.point(bucket, current.proven, me())
-        log = ROOT / ".corral" / f"rollout-{settings.environment}.log"
+        log = STATE / f"rollout-{settings.environment}.log"
         fleet = world.Fleet(settings, bucket, holder, manifest, push.pyinfra(settings, log), current)
         if not asked.unwell:
             world.refuse(world.preflight(settings, fleet.servers()))
-        log.parent.mkdir(exist_ok=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         rollout = _story(settings, asked, current, fleet)
         with _recorded(bucket, holder, rollout, log, asked.as_json):

@@ -9,10 +9,22 @@ from corral.settings.kinds import NAME
 from corral.settings.model import SINGLETONS, Settings
 from corral.settings.sentences import SEE
 
-__all__ = ["ENVIRONMENTS", "ROOT", "SINGLETONS", "Settings", "branch_name", "known", "load", "of_branch"]
+__all__ = [
+    "ENVIRONMENTS",
+    "ROOT",
+    "SINGLETONS",
+    "STATE",
+    "Settings",
+    "branch_name",
+    "known",
+    "load",
+    "of_branch",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / "environments"
+# What corral keeps on this machine (builds, hosts' keys, logs), elsewhere where the code is another user's.
+STATE = Path(os.environ.get("CORRAL_STATE") or ROOT / ".corral")
 
 
 def known() -> list[str]:
