@@ -1,6 +1,7 @@
 """`corral release`: build the application, publish it, and say which release an environment runs."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from corral.cli.rollout import deploy, history, rollback, unlock, void
 from corral.releases import bad, store
 from corral.releases import build as builder
 from corral.releases.bucket import Bucket
+from corral.releases.checkout import checkout
 from corral.rollout import lock
 from corral.settings import ROOT, STATE, Settings
 
@@ -29,18 +31,38 @@ def release() -> None:
 
 
 @release.command()
+@click.argument("ref", required=False)
+@click.option("--repository", envvar="CORRAL_REPOSITORY",
+              help="Where REF is. Default: the setting release.repository, else this checkout.")  # fmt: skip
 @click.option("--version", help="Name it so. Default: <yyyymmdd>-<commit> of the last change of app/.")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=BUILT, show_default=False,
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=BUILT,
+              show_default=False, envvar="CORRAL_RELEASES",
               help="Where to put <version>/. Default: .corral/releases.")  # fmt: skip
 @click.option("--tests", is_flag=True, help="Run the application's tests first.")
-@environment_option
-def build(version: str | None, output: Path, tests: bool) -> None:
+@click.option("--log", type=click.Path(dir_okay=False, path_type=Path),
+              help="Add npm's output to this file. Default: build.log beside <version>/.")  # fmt: skip
+@with_settings
+def build(
+    settings: Settings,
+    ref: str | None,
+    repository: str | None,
+    version: str | None,
+    output: Path,
+    tests: bool,
+    log: Path | None,
+) -> None:
     """Build the application in app/ and print the directory that holds the release.
 
-    What is built already, from the same files, is not built again.
+    Without REF what is in the working tree; with it the branch, tag or commit of that name, checked out for
+    the build alone. What is built already, from the same files, is not built again.
     """
-    with disk_errors(builder.SEE, NO_ROOM):
-        directory = builder.build(ROOT, output, version, tests, step)
+    with disk_errors(builder.SEE, NO_ROOM), ExitStack() as scope:
+        root = ROOT
+        if ref:
+            with step(f"Checking out {ref}"):
+                where = repository or settings.release.repository or str(ROOT)
+                root = scope.enter_context(checkout(where, ref))
+        directory = builder.build(root, output, version, tests, step, log)
     click.echo(directory)
 
 

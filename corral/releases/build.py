@@ -33,13 +33,19 @@ def quiet(_: str) -> AbstractContextManager[object]:
 
 
 def build(
-    root: Path, output: Path, version: str | None = None, tests: bool = False, step: Step = quiet
+    root: Path,
+    output: Path,
+    version: str | None = None,
+    tests: bool = False,
+    step: Step = quiet,
+    log: Path | None = None,
 ) -> Path:
     """Build the application of the checkout `root` into `output`/<version>, and return that directory.
 
     It holds the archive, its checksum and the manifest, and appears when all three are complete. What was
     built in `output` from the same source by the same Node is used again, unless `tests` are to be run.
-    `step` is entered with the name of each step. Raises CorralError.
+    `step` is entered with the name of each step. `log`: the file to which npm's output is added; without it
+    `output`/build.log, made anew. Raises CorralError.
     """
     output.mkdir(parents=True, exist_ok=True)
     with step("Reading the source"):
@@ -57,7 +63,7 @@ def build(
                 files = Manifest.of(same).files
             else:
                 app = Path(scratch) / "app"
-                _make(built_from, app, output / "build.log", tests, step)
+                _make(built_from, app, log or _new_log(output), tests, step)
                 with step("Packing the archive"):
                     files = pack(app, made / ARCHIVE, without_npm_bookkeeping).files
             _describe(made, built_from, node, files)
@@ -67,7 +73,6 @@ def build(
 
 
 def _make(built_from: Source, app: Path, log: Path, tests: bool, step: Step) -> None:
-    log.write_text(f"corral: building {built_from.version}\n")
     with step("Copying the application"):
         built_from.copy_app(app)
     with step("Installing locked packages (npm ci)"):
@@ -89,6 +94,12 @@ def _make(built_from: Source, app: Path, log: Path, tests: bool, step: Step) -> 
             f"See what `npm run build` did, in {log}.",
             SEE,
         )
+
+
+def _new_log(output: Path) -> Path:
+    log = output / "build.log"
+    log.unlink(missing_ok=True)
+    return log
 
 
 def _describe(made: Path, built_from: Source, node: str, files: int) -> None:

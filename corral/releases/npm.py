@@ -1,4 +1,4 @@
-"""npm as corral calls it: the pinned one beside our Python, with its output kept in a log."""
+"""npm as corral calls it: the pinned one beside our Python, or of the host, its output kept in a log."""
 
 import os
 import re
@@ -23,10 +23,11 @@ def npm(*words: str, cwd: Path, log: Path) -> None:
 
 
 def _run(words: list[str], cwd: Path, log: Path | None) -> str:
-    tools = Path(sys.prefix) / "bin"
+    # A release server has Node from the same archives as the app servers (tasks/release.py).
+    tools = Path(os.environ.get("CORRAL_TOOLS") or Path(sys.prefix) / "bin")
     if not (tools / words[0]).exists():
         raise CorralError(
-            f"{words[0]} is not installed beside this Python ({tools}).",
+            f"{words[0]} is not installed in {tools}.",
             "Run `make install`: it brings the pinned Node that builds releases.",
             SEE,
         )
@@ -44,11 +45,11 @@ def _run(words: list[str], cwd: Path, log: Path | None) -> str:
         text=True,
         errors="replace",
     )
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)  # some tools colour whatever they are told
     if log:
         with log.open("a", encoding="utf-8") as file:
-            file.write(f"$ {' '.join(words)}\n{done.stdout}")
+            file.write(f"$ {' '.join(words)}\n{plain}")
     if done.returncode:
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)  # some tools colour whatever they are told
         last = "\n".join(f"    {line}" for line in plain.strip().splitlines()[-SHOWN:])
         where = f" All of its output is in {log}." if log else ""
         raise CorralError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from corral.errors import CorralError
 from corral.settings.kinds import NAME
 from corral.settings.model import SINGLETONS, Settings
+from corral.settings.sections import Aws
 from corral.settings.sentences import SEE
 
 __all__ = [
@@ -50,7 +51,9 @@ def load(name: str | None = None) -> Settings:
     if branch in known():
         remedy = "Give the branch's environment another name, or use that file: -e " + branch
         raise CorralError(f"There is an environments/{branch}.toml already.", remedy, SEE)
-    return Settings.from_toml(ENVIRONMENTS / f"{file}.toml", branch or None)
+    settings = Settings.from_toml(ENVIRONMENTS / f"{file}.toml", branch or None)
+    # A host of the environment finds the AWS API by Amazon's names, and has a role of its own.
+    return settings.model_copy(update={"aws": Aws()}) if os.environ.get("CORRAL_OWN_ROLE") else settings
 
 
 def of_branch(name: str | None, branch: str) -> str:

@@ -163,4 +163,11 @@ class Elk(Singleton):
 
 
 class Release(Singleton):
-    """The server that builds releases and brings them to the fleet."""
+    """The server that builds releases and brings them to the fleet: from where, and what a build may take."""
+
+    repository: Annotated[str, Field(pattern=r"^https://[\w.:/~-]+$")] | None = None
+    registry: Annotated[str, Field(pattern=r"^https?://[\w.:/~-]+$")] | None = None
+    build_minutes: Annotated[int, Field(ge=1, le=240)] = 20
+    build_memory_mib: Annotated[int, Field(ge=256, le=65536)] = 1536
+    build_cpus: Annotated[float, Field(ge=0.1, le=64)] = 1.0
+    kept_logs: Annotated[int, Field(ge=1, le=1000)] = 50
