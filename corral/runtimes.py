@@ -1,7 +1,8 @@
-"""Runtimes: Node and PM2 as archives for the hosts, made of locked packages, pinned in this repository.
+"""Runtimes: Node, PM2, npm and corral's packages as archives for the hosts, made of locks, pinned here.
 
-`files/process_manager/package.json` and its lock say what goes in (exact versions, each package's integrity);
-`runtimes.json` beside them says what must come out. Hosts fetch the archives from the releases bucket and
+`files/process_manager/package.json` and its lock say what goes in (exact versions, each package's integrity),
+and `requirements/run.txt` for the Python packages that the release server runs corral with;
+`runtimes.json` says what must come out. Hosts fetch the archives from the releases bucket and
 compare them with the same pins, so that nothing else stands between the lock and a server.
 """
 
@@ -11,8 +12,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from corral.bundle import wheels
 from corral.errors import CorralError
-from corral.releases.archive import Keep, pack, sha256, without_npm_bookkeeping
+from corral.releases.archive import Keep, everything, pack, sha256, without_npm_bookkeeping
 from corral.releases.bucket import Bucket
 from corral.releases.build import Step, alone, quiet
 from corral.releases.names import runtime_file, runtime_key
@@ -20,6 +22,7 @@ from corral.releases.npm import npm
 
 SEE = "docs/releases.md"
 ARCHITECTURES = ("x64", "arm64")
+_MACHINES = {"x64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,14 @@ def architecture(image: str) -> str:
 
 
 def wanted(sources: Path, arch: str) -> list[Runtime]:
-    """Node and PM2 for one architecture. `sources`: the directory with package.json and runtimes.json."""
+    """All runtimes of one architecture. `sources`: the directory with package.json and runtimes.json."""
     packages = json.loads((sources / "package.json").read_text())
     versions = {
         "node": packages["optionalDependencies"][f"node-linux-{arch}"],
         "pm2": packages["dependencies"]["pm2"],
+        "npm": packages["dependencies"]["npm"],
+        # With a digit in front, as all versions have one (tasks/lib/scripts/archives_apply.sh).
+        "packages": f"0.{sha256(_python_lock(sources))[:10]}",
     }
     pins = json.loads((sources / "runtimes.json").read_text())
     pinned = {name: pin[arch] for name, pin in pins.items() if pin["version"] == versions[name]}
@@ -93,13 +99,18 @@ def build(sources: Path, cache: Path, arch: str, step: Step = quiet) -> dict[Run
         place = Path(scratch)
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(sources / name, place / name)
-        with step(f"Fetching Node and PM2 for {arch} (npm ci)"):
+        with step(f"Fetching Node, PM2 and npm for {arch} (npm ci)"):
             log = cache / "build.log"
             log.unlink(missing_ok=True)
             npm("ci", "--ignore-scripts", "--os=linux", f"--cpu={arch}", cwd=place, log=log)
+        python = place / "python"
+        fetched = wheels.fetch(_python_lock(sources), cache / "wheels", step)
+        wheels.unpack(fetched, python, _MACHINES[arch])
         origins: dict[str, tuple[Path, Keep]] = {
             "node": (place / "node_modules" / f"node-linux-{arch}", _of_node),
             "pm2": (place, _of_pm2),
+            "npm": (place / "node_modules" / "npm", without_npm_bookkeeping),
+            "packages": (python, everything),
         }
         sums = {}
         for runtime in wanted(sources, arch):
@@ -138,6 +149,11 @@ def _of_node(path: PurePosixPath) -> bool:
 
 
 def _of_pm2(path: PurePosixPath) -> bool:
-    """PM2 and all it needs: what npm installed but Node."""
-    runs = path.parts[0] == "node_modules" and not path.match("node_modules/node-linux-*")
-    return runs and without_npm_bookkeeping(path)
+    """PM2 and all it needs: what npm installed but Node, and npm with what it brings itself."""
+    other = path.match("node_modules/node-linux-*") or path.match("node_modules/npm")
+    return path.parts[0] == "node_modules" and not other and without_npm_bookkeeping(path)
+
+
+def _python_lock(sources: Path) -> Path:
+    """The lock of what corral itself runs with, in the same repository."""
+    return sources.parents[1] / "requirements" / "run.txt"

@@ -1,14 +1,11 @@
 """process_manager: Node and PM2 from pinned archives, and the unit whose daemon runs the application."""
 
-import json
-
 from pyinfra import host
 
 from tasks.host_scripts import DIRECTORY
-from tasks.lib.archives import Archive, archives
+from tasks.lib.archives import archives, pinned
 from tasks.lib.files import File, config_files
 from tasks.lib.services import Unit, service
-from tasks.lib.templates import ROOT
 from tasks.lib.users import system_user
 
 PACKAGES = ["logrotate"]
@@ -22,15 +19,11 @@ DRAIN_MS = 2500
 
 
 def install() -> None:
-    """Versions and checksums are in files/process_manager/runtimes.json (docs/releases.md)."""
+    """Before the unit that needs them."""
     system_user(name="Make the user that runs the application", user="app", home="/srv/app")
-    pins = json.loads((ROOT / "files/process_manager/runtimes.json").read_text())
     archives(
         name="Install Node and PM2",
-        archives=[
-            Archive(name, pin["version"], {arch: pin[arch] for arch in ("x64", "arm64")})
-            for name, pin in pins.items()
-        ],
+        archives=pinned("node", "pm2"),
         # A machine without a bucket gets them from the one that converges it.
         source=host.data.get("runtimes_directory") or f"s3://{host.data.releases_bucket}/runtimes",
         directory=RUNTIMES,

@@ -47,13 +47,15 @@ def fetch(lock: Path, cache: Path, step: Step = quiet) -> list[Path]:
     return sorted(place.glob("*.whl"))
 
 
-def unpack(wheels: Iterable[Path], lib: Path) -> None:
+def unpack(wheels: Iterable[Path], lib: Path, only: str | None = None) -> None:
     """Unpack wheels into `lib`/any (pure ones) and `lib`/<architecture>, each a directory for PYTHONPATH.
 
-    Programs and headers, which a wheel keeps in a directory of its own, stay behind (Python packaging user
-    guide, "Binary distribution format").
+    `only`: leave out what is for any other architecture than this. Programs and headers, which a wheel keeps
+    in a directory of its own, stay behind (Python packaging user guide, "Binary distribution format").
     """
     for wheel in wheels:
+        if only and _architecture(wheel) not in ("any", only):
+            continue
         place = lib / _architecture(wheel)
         with zipfile.ZipFile(wheel) as packed:
             for member in packed.infolist():

@@ -11,6 +11,7 @@
 `/opt/corral/runtimes/node` is then a link to `node-24.21.0-6e85d0fd`. A wrong checksum changes nothing.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from tasks.lib.services import markers
 from tasks.lib.shell import RUN_DIRECTORY, command_line, repeated, run_script
+from tasks.lib.templates import ROOT
 
 # What `uname -m` says, in Node's words.
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
@@ -42,6 +44,15 @@ class Archive:
     def folder(self, architecture: str) -> str:
         """The folder it is unpacked to, named by its content too: other bytes are another folder."""
         return f"{self.name}-{self.version}-{self.sha256[architecture][:8]}"
+
+
+def pinned(*names: str) -> list[Archive]:
+    """The runtimes `names`, as files/process_manager/runtimes.json pins them (docs/releases.md)."""
+    pins = json.loads((ROOT / "files/process_manager/runtimes.json").read_text())
+    return [
+        Archive(name, pins[name]["version"], {arch: pins[name][arch] for arch in _ARCHITECTURES.values()})
+        for name in names
+    ]
 
 
 class Links(FactBase):

