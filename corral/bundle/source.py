@@ -1,5 +1,7 @@
 """What a bundle is made of: the files of this repository that a node needs, and the commit they are of."""
 
+import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +10,8 @@ from corral.errors import CorralError
 
 SEE = "docs/boot.md"
 
-# Git's pathspecs of what is in a bundle. What asks AWS or Vagrant who is there is for operators.
-SHIPPED = (
+# Git's pathspecs of what a node runs. What asks AWS or Vagrant who is there is for operators.
+OF_NODES = (
     "deploy.py",
     "inventory",
     ":!inventory/aws.py",
@@ -26,10 +28,14 @@ SHIPPED = (
     "corral/node",
     "corral/settings",
 )
+# And the `corral` command, for the release server, which has the packages for it beside.
+SHIPPED = (*OF_NODES, "corral")
+# What says which commands there are.
+PROJECT = "pyproject.toml"
 # The Python packages in it, pinned.
 LOCK = "requirements/node.txt"
 # All that decides what a bundle holds: its files, its packages, and what builds it.
-INPUTS = (*SHIPPED, LOCK, "corral/bundle", "corral/releases/archive.py", "corral/worktree.py")
+INPUTS = (*SHIPPED, PROJECT, LOCK)
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,24 @@ class Source:
     files: tuple[str, ...]
 
     def copy(self, destination: Path) -> None:
-        """Copy what ships to `destination`."""
+        """Copy what ships to `destination`, with what an installation would add: which commands there are."""
         worktree.copy(self.root, self.files, destination)
+        project = tomllib.loads((self.root / PROJECT).read_text())["project"]
+        name, version = project["name"], project["version"]
+        # PyPA specifications, "Recording installed projects" and "Entry points".
+        info = destination / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text("".join(_entry_points(project["entry-points"])))
+
+
+def _entry_points(groups: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Lines of entry_points.txt, without what does not ship (the lab)."""
+    for group, entries in groups.items():
+        yield f"[{group}]\n"
+        for name, place in entries.items():
+            if place.startswith("corral."):
+                yield f"{name} = {place}\n"
 
 
 def read(root: Path, dirty: bool = False) -> Source:

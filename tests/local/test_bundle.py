@@ -47,6 +47,11 @@ FILES = {
     "corral/settings/model.py": "KEYS = 1\n",
     "lab/cli.py": "import moto\n",
     "docs/boot.md": "# Boot\n",
+    "pyproject.toml": (
+        '[project]\nname = "corral"\nversion = "1.2"\n'
+        '[project.entry-points."corral.commands"]\n'
+        'status = "corral.cli.status:status"\nlab = "lab.cli:lab"\n'
+    ),
     ".gitignore": "/.corral/\n*.pyc\n",
 }
 INSIDE = {
@@ -59,6 +64,9 @@ INSIDE = {
     "templates/nginx/a name.j2",
     "files/host/aws",
     "corral/__init__.py",
+    "corral/aws.py",
+    "corral-1.2.dist-info/METADATA",
+    "corral-1.2.dist-info/entry_points.txt",
     "corral/node/identity.py",
     "corral/settings/model.py",
     "lib/any/pure/__init__.py",
@@ -180,13 +188,26 @@ def test_a_bundle_is_all_that_a_node_needs_and_nothing_else(built, checkout):
     }
 
 
+def test_a_bundle_knows_the_commands_that_are_in_it(built):
+    inside = contents(built().path)
+    said = {
+        name: inside[f"corral-1.2.dist-info/{name}"][-1].decode() for name in ("METADATA", "entry_points.txt")
+    }
+    assert said == {
+        "METADATA": "Metadata-Version: 2.1\nName: corral\nVersion: 1.2\n",
+        "entry_points.txt": "[corral.commands]\nstatus = corral.cli.status:status\n",
+    }
+
+
 SHIPPED = [name for name in worktree.files(ROOT, *source.SHIPPED) if name.endswith(".py")]
+OF_NODES = set(worktree.files(ROOT, *source.OF_NODES))
 
 
 @pytest.mark.parametrize("path", SHIPPED)
 def test_what_ships_imports_what_ships_and_what_the_lock_names(path):
-    """Else a node would find out at its next converge."""
-    pins = re.findall(r"^([\w.-]+)==", (ROOT / source.LOCK).read_text(), re.MULTILINE)
+    """Else a node, or a release server, would find out when it is too late."""
+    lock = source.LOCK if path in OF_NODES else "requirements/run.txt"
+    pins = re.findall(r"^([\w.-]+)==", (ROOT / lock).read_text(), re.MULTILINE)
     locked = {pin.replace("-", "_") for pin in pins}
     ours = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in SHIPPED}
     packages = {name.rpartition(".")[0] for name in ours}
@@ -195,7 +216,8 @@ def test_what_ships_imports_what_ships_and_what_the_lock_names(path):
         if within(name, "corral", "tasks"):
             assert name in ours | packages or name.rpartition(".")[0] in ours, name
         else:
-            assert top in sys.stdlib_module_names or top in locked, name
+            # _typeshed is there for who checks types alone.
+            assert top in sys.stdlib_module_names | {"_typeshed"} or top in locked, name
 
 
 def test_the_lock_of_nodes_agrees_with_that_of_operators():
@@ -317,7 +339,7 @@ def test_a_working_tree_with_changes_is_refused_or_marked(built, checkout):
 
 
 def test_a_lock_or_a_builder_with_changes_counts_too(built, checkout):
-    for name in (source.LOCK, "corral/bundle/build.py", "corral/releases/archive.py", "corral/worktree.py"):
+    for name in (source.LOCK, source.PROJECT, "corral/bundle/build.py", "corral/worktree.py"):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         with (checkout / name).open("a") as file:
             file.write("\n")
