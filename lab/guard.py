@@ -17,7 +17,8 @@ def ruleset(networks: Iterable[str]) -> str:
     """The guard as text for `nft -f`; it replaces an older one in one transaction (pure).
 
     `networks`: of the VPCs. Packets for the lab leave by the lab's link or not at all; nothing is forwarded
-    between the lab and the machine's other interfaces; of the machine, a host reaches the package cache only.
+    between the lab and the machine's other interfaces; of the machine, a host reaches the package cache and
+    npm's registry only.
     """
     inside = sorted({*networks, LINK_NETWORK}, key=ipaddress.IPv4Network)
     elsewhere = f'oifname != "{LINK}" oifname != "lo"'
@@ -41,7 +42,7 @@ table inet {NFT_TABLE} {{
         type filter hook input priority -150; policy accept;
         iifname != "{LINK}" accept
         ct state established,related accept
-        ip daddr {MACHINE} tcp dport 80 accept comment "package cache"
+        ip daddr {MACHINE} tcp dport {{ 80, 443 }} accept comment "packages"
         icmp type echo-request accept
         counter drop comment "from the lab to this machine"
     }}

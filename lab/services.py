@@ -9,7 +9,7 @@ from pathlib import Path
 
 from corral.errors import CorralError
 from corral.settings import Settings
-from lab import apt, processes, vpcs
+from lab import apt, npm, processes, vpcs
 from lab.balancer import Proxy
 from lab.commands import in_namespace
 from lab.configuration import Configuration
@@ -79,6 +79,7 @@ def all_services(settings: Settings, configuration: Configuration) -> dict[str, 
     """Every service by name, in the order of their start."""
     listed = [
         package_cache(),
+        Service("npm", "npm's registry, passed on", npm.command),
         Service("api", "the AWS API", _api, keep=False),
         Service("metadata", "EC2's metadata service", _metadata),
         *(resolver(vpc, settings.region) for vpc in vpcs.saved()),

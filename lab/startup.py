@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from corral import aws
 from corral.errors import CorralError
 from corral.settings import Settings
-from lab import apt, ca, image, network, observe, preflight, teardown, vpcs
+from lab import apt, ca, image, network, npm, observe, preflight, teardown, vpcs
 from lab.commands import run
 from lab.configuration import Configuration, saved
 from lab.paths import (
@@ -118,6 +118,7 @@ def _wait_for_all(services: dict[str, Service]) -> None:
     """Wait until each does its work; raises CorralError with the last words of one that doesn't."""
     ready = {
         "packages": lambda: _listens(MACHINE, 80),
+        "npm": lambda: _listens(MACHINE, npm.PORT),
         "api": lambda: _listens(GATEWAY, API_PORT),
         # For hosts only; the machine has no way to it.
         "metadata": lambda: _listens_at_home(services["metadata"], 80),
