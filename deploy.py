@@ -15,6 +15,7 @@ from tasks import (
     postgres,
     private_name,
     process_manager,
+    release,
     sshd,
 )
 from tasks.lib.lock import take_lock
@@ -25,7 +26,7 @@ ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],
     "elk": [*EVERYWHERE, data_volume, private_name],
-    "release": [*EVERYWHERE, data_volume, private_name],
+    "release": [*EVERYWHERE, data_volume, release, private_name],
 }
 
 role = host.data.get("role")

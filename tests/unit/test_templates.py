@@ -126,9 +126,10 @@ def test_apt_reads_its_configuration(tmp_path):
         assert ('\nDPkg::Lock::Timeout "300"' in done.stdout) == path.endswith("80corral")
 
 
-@pytest.mark.parametrize(
-    "script", sorted((ROOT / "tasks" / "lib" / "scripts").glob("*.sh")), ids=lambda path: path.name
-)
+SCRIPTS = [*(ROOT / "tasks" / "lib" / "scripts").glob("*.sh"), *(ROOT / "files" / "release").iterdir()]
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS), ids=lambda path: path.name)
 def test_scripts_that_run_on_hosts_are_clean(script):
     done = subprocess.run(["shellcheck", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
