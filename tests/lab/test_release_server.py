@@ -1,4 +1,4 @@
-"""The release server: builds of what was pushed to it, one at a time, within limits; published by its role."""
+"""The release server: builds what was pushed to it, one at a time, within limits; published by its role."""
 
 import json
 import os
