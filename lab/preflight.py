@@ -89,13 +89,14 @@ def check_machine(cidr: str) -> None:
                 else "Take that address away; the lab can't use another network for its link.",
                 SEE,
             )
-    if taker := listens_everywhere(run("ss", "-Hltnp", "sport = :80"), 80):
-        raise CorralError(
-            f"A process of this machine listens on port 80 of every address ({taker}),"
-            " and the lab's package cache needs that port on an address of its own.",
-            "Stop that process, or let it listen on its own address.",
-            SEE,
-        )
+    for port, what in ((80, "package cache"), (443, "npm registry")):
+        if taker := listens_everywhere(run("ss", "-Hltnp", f"sport = :{port}"), port):
+            raise CorralError(
+                f"A process of this machine listens on port {port} of every address ({taker}),"
+                f" and the lab's {what} needs that port on an address of its own.",
+                "Stop that process, or let it listen on its own address.",
+                SEE,
+            )
 
 
 def listens_everywhere(shown: str, port: int) -> str | None:

@@ -44,8 +44,8 @@ def ruleset(
     out = {address: _name("out", *ids) for address, ids in members.items()}
     into = {address: _name("in", *ids) for address, ids in members.items()}
     lines += _chain("sender", [f"ip saddr {MACHINE} return", *_map("saddr", out), "counter drop"])
-    # The lab's package cache stands on the machine: what a host sees of the world.
-    world = f"ip daddr {MACHINE} tcp dport 80 return"
+    # The packages stand on the machine: what a host sees of the world.
+    world = f"ip daddr {MACHINE} tcp dport {{ 80, 443 }} return"
     lines += _chain("receiver", [world, *_map("daddr", into), "counter drop"])
     # Into a VPC come packets of its own and of the machine only, whatever the groups say: VPCs have no peers.
     own = [f"ip daddr {net} ip saddr != {net} ip saddr != {MACHINE} counter drop" for net in networks]
