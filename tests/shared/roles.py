@@ -41,7 +41,7 @@ class Declared:
 
     `operations`: their names, in order. `ports`: what the firewall opens. `drains`: units that stop when the
     host goes. `files`: {operation: {path: Entry}} of config_files. `sources`: the templates and files of this
-    repository that it read. `data`: host data that differ from HOST.
+    repository that it read. `data`: the host's, some of which may be given.
     """
 
     def __init__(self, role, **data):
@@ -52,6 +52,7 @@ class Declared:
         host = state.inventory.get_host("@fake/host")
         with ctx_state.use(state), ctx_host.use(host), self._recording():
             runpy.run_path(str(ROOT / "deploy.py"))
+        self.data = host.data.dict()
         self.operations = [" and ".join(state.op_meta[operation].names) for operation in host.op_hash_order]
         self.ports = host.data.ports
         self.drains = host.data.drains
