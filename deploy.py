@@ -38,9 +38,10 @@ if role not in ROLES:
     )
 tasks = ROLES[role]
 
-# The firewall opens what the tasks of this role declare, and a host that goes stops what they do, the last
-# first (tasks/lifecycle.py).
+# The firewall opens what the tasks of this role declare, and keeps users whom they name from its credentials.
+# A host that goes stops what they do, the last first (tasks/lifecycle.py).
 host.data.ports = [port for task in tasks for port in getattr(task, "PORTS", [])]
+host.data.without_role = [user for task in tasks for user in getattr(task, "WITHOUT_ROLE", [])]
 host.data.drains = [unit for task in reversed(tasks) for unit in getattr(task, "DRAINS", [])]
 
 # The loop goes over the tasks of every role, so that an operation has the same place in the order, and a name

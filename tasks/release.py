@@ -10,6 +10,9 @@ from tasks.process_manager import RUNTIMES
 
 # The application's tests start a Postgres of their own.
 PACKAGES = ["git", "postgresql-17"]
+USER = "release"
+# Builds run what others wrote.
+WITHOUT_ROLE = [USER]
 
 DATA = f"{data_volume.PATH}/release"
 PLACES = {
@@ -30,7 +33,7 @@ def prepare() -> None:
 
 def install() -> None:
     """The same Node as on the app servers."""
-    system_user(name="Make the user that builds releases", user="release", home=PLACES["home"])
+    system_user(name="Make the user that builds releases", user=USER, home=PLACES["home"])
     archives(
         name="Install Node, npm and the packages of corral",
         archives=pinned("node", "npm", "packages"),
@@ -41,7 +44,7 @@ def install() -> None:
 
 def configure() -> None:
     """No unit runs until somebody asks for a build."""
-    theirs = {"owner": "release", "group": "release"}
+    theirs = {"owner": USER, "group": USER}
     pushes = {"owner": host.data.ssh_user, "group": host.data.ssh_user}
     repository = PLACES["repository"]
     config_files(

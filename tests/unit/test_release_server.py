@@ -27,7 +27,20 @@ def test_a_build_may_take_what_the_settings_say_and_write_to_its_own_places():
     assert [said[name] for name in limits] == ["20min", "1536M", "0", "100%", "512"]
     assert said["ReadWritePaths"].split() == [f"{DATA}/home", f"{DATA}/releases", f"{DATA}/logs/%i.log"]
     assert (said["ProtectSystem"], said["PrivateTmp"]) == ("strict", "yes")
-    assert "169.254.169.254" in said["IPAddressDeny"].split()
+
+
+def test_builds_and_nobody_else_are_kept_from_the_credentials_of_the_role():
+    kept = [
+        line.split()
+        for line in declared("release").text("/etc/nftables.conf").splitlines()
+        if "skuid" in line
+    ]
+    assert [(words[2], words[-2], words[-1]) for words in kept] == [
+        ('"release"', "169.254.169.254", "reject"),
+        ('"release"', "fd00:ec2::254", "reject"),
+    ]
+    for role in ("app", "db", "elk"):
+        assert "skuid" not in declared(role).text("/etc/nftables.conf")
 
 
 def test_other_settings_are_other_limits():
