@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from corral.errors import CorralError
 from corral.settings import ENVIRONMENTS, ROOT, Settings, branch_name, known, load
+from corral.settings.sections import Aws
 
 LAB = load("lab")
 
@@ -379,3 +380,22 @@ def test_every_setting_is_documented_with_its_default():
 def test_no_environment_but_one_with_an_endpoint_of_its_own_holds_keys():
     with_keys = [path.stem for path in ENVIRONMENTS.glob("*.toml") if "access_key" in path.read_text()]
     assert all(load(name).aws.endpoint_url for name in with_keys)
+
+
+def test_a_host_of_an_environment_goes_by_its_own_role_and_amazons_names(monkeypatch):
+    assert load("lab").aws.access_key_id == "lab"
+    monkeypatch.setenv("CORRAL_OWN_ROLE", "yes")
+    assert load("lab").aws == Aws()
+
+
+@pytest.mark.parametrize(
+    "repository", ["git@example.com:a/b.git", "https://token@example.com/b", "https://x/$(id)"]
+)
+def test_a_repository_is_an_address_by_https_without_a_login(tmp_path, repository):
+    wrong = complaint(tmp_path, f'{GOOD}repository = """{repository}"""\n')
+    assert "release.repository" in wrong.problem
+
+
+def test_a_build_gets_whole_cpus_or_parts(tmp_path):
+    for cpus, percent in (("2", 200), ("0.5", 50)):
+        assert read(tmp_path, f"{GOOD}build_cpus = {cpus}\n").release.build_cpus * 100 == percent
