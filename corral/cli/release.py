@@ -145,7 +145,7 @@ architecture = click.option(
 
 @release.group("runtimes")
 def runtimes_() -> None:
-    """Node and PM2 for the app servers, as archives of our own (docs/releases.md)."""
+    """Node, PM2 and what else hosts run, as archives of our own (docs/releases.md)."""
 
 
 @runtimes_.command("build")
@@ -163,7 +163,7 @@ def build_runtimes(settings: Settings, arch: str | None) -> None:
 @architecture
 @with_settings
 def publish_runtimes(settings: Settings, arch: str | None) -> None:
-    """Put Node and PM2 into S3, after comparing them with their pins. What is there costs nothing."""
+    """Put them into S3, after comparing them with their pins. What is there costs nothing."""
     with aws.explained(settings), disk_errors(builder.SEE, NO_ROOM):
         bucket = Bucket(aws.client(settings, "s3"), settings.releases_bucket, settings.environment)
         arch = arch or runtimes.architecture(settings.image.parameter)
@@ -174,7 +174,7 @@ def publish_runtimes(settings: Settings, arch: str | None) -> None:
 @runtimes_.command("pin")
 @environment_option
 def pin_runtimes() -> None:
-    """Build Node and PM2 from package-lock.json and write their sums into runtimes.json, to be committed."""
+    """Build them from their locks and write their sums into runtimes.json, to be committed."""
     with disk_errors(builder.SEE, NO_ROOM):
         console.print(f"Wrote {runtimes.pin(RUNTIME_SOURCES, BUILT_RUNTIMES, step)}. Look at it; commit it.")
 
