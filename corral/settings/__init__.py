@@ -52,8 +52,13 @@ def load(name: str | None = None) -> Settings:
         remedy = "Give the branch's environment another name, or use that file: -e " + branch
         raise CorralError(f"There is an environments/{branch}.toml already.", remedy, SEE)
     settings = Settings.from_toml(ENVIRONMENTS / f"{file}.toml", branch or None)
-    # A host of the environment finds the AWS API by Amazon's names, and has a role of its own.
-    return settings.model_copy(update={"aws": Aws()}) if os.environ.get("CORRAL_OWN_ROLE") else settings
+    return _of_a_host(settings) if os.environ.get("CORRAL_OWN_ROLE") else settings
+
+
+def _of_a_host(settings: Settings) -> Settings:
+    """A host knows the AWS API by Amazon's names and has a role; who logs in brings the SSH key."""
+    ssh = settings.ssh.model_copy(update={"private_key": None})
+    return settings.model_copy(update={"aws": Aws(), "ssh": ssh})
 
 
 def of_branch(name: str | None, branch: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.lab.fleet import ROOT, run, wait_for
+from tests.lab.test_rollouts import runs
 from tests.local.test_releases import git
 
 DATA = "/srv/data/release"
@@ -27,7 +28,8 @@ class Server:
 
     def __init__(self, fleet):
         (self.member,) = fleet.members("release")
-        self.ssh = f"{SSH} -i {fleet.settings.ssh.private_key}"
+        self.key = fleet.settings.ssh.private_key
+        self.ssh = f"{SSH} -i {self.key}"
         self.login = f"{fleet.settings.ssh.user}@{self.member.private_address}"
         self.root = lambda command, **more: fleet.shell(self.member, command, **more).stdout
 
@@ -77,10 +79,16 @@ def server(fleet, tmp_path_factory):
     return found
 
 
-def test_what_was_pushed_is_built_tested_and_published_with_the_servers_own_role(fleet, server, tmp_path):
+@pytest.fixture(scope="module")
+def feature(server):
+    """The build of a branch, published: the finished process, and the version."""
     done = server.says("corral-build", "feature", "--publish")
     (directory,) = done.stdout.split()
-    version = directory.removeprefix(f"{DATA}/releases/")
+    return done, directory.removeprefix(f"{DATA}/releases/")
+
+
+def test_what_was_pushed_is_built_tested_and_published_with_the_servers_own_role(server, feature, tmp_path):
+    done, version = feature
     log = server.root(f"cat {DATA}/logs/*-feature.log")
     for words in ("$ npm ci", "$ npm test", "fail 0", "$ npm run build", "$ npm prune"):
         assert words in log
@@ -103,6 +111,18 @@ def test_corral_is_there_as_for_an_operator(server):
     refused = server.says("corral", "stack", "apply", "-y", check=False)
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
+
+
+def test_from_there_it_is_brought_to_all_app_servers_and_back(fleet, server, feature):
+    _, version = feature
+    before = json.loads(run("corral", "release", "list", "--json", "-e", "lab").stdout)
+    (old,) = [one["version"] for one in before if one["current"]]
+    for words, now in (("deploy " + version, version), ("rollback", old)):
+        # The server keeps no key to the hosts: who logs in brings it.
+        command = f"ssh-add -q {server.key} && {server.ssh} -A {server.login} corral release {words}"
+        done = run("ssh-agent", "sh", "-c", command)
+        assert f"app servers run {now}." in done.stdout
+        assert set(runs(fleet)) == {now}
 
 
 def test_a_build_that_fails_says_so_and_its_log_stays(server):
@@ -141,7 +161,7 @@ def test_one_build_at_a_time_and_a_second_is_told_which(server):
 @pytest.mark.parametrize(
     ("branch", "limit", "said"),
     [
-        ("slow", "RuntimeMaxSec=40", "corral: the build took more than 20 minutes and was ended"),
+        ("slow", "RuntimeMaxSec=10", "corral: the build took more than 20 minutes and was ended"),
         ("greedy", "MemoryMax=400M", "corral: the build needed more than 1536 MiB of memory and was ended"),
     ],
 )

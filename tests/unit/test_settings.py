@@ -384,8 +384,11 @@ def test_no_environment_but_one_with_an_endpoint_of_its_own_holds_keys():
 
 def test_a_host_of_an_environment_goes_by_its_own_role_and_amazons_names(monkeypatch):
     assert load("lab").aws.access_key_id == "lab"
+    assert load("lab").ssh.private_key
     monkeypatch.setenv("CORRAL_OWN_ROLE", "yes")
     assert load("lab").aws == Aws()
+    # Who logs in there brings the key.
+    assert load("lab").ssh.private_key is None
 
 
 @pytest.mark.parametrize(
