@@ -2,6 +2,7 @@
 
 from pyinfra import host
 
+from tasks import nginx
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import Directory, File, config_files
 from tasks.lib.releases import release, watch_release
@@ -46,4 +47,6 @@ def activate() -> None:
     )
     # Only a rollout asks for this (corral/rollout/push.py).
     if times := int(host.data.get("release_checks") or 0):
-        watch_release(name="See whether the release stays ready", version=version, times=times)
+        watch_release(
+            name="See whether the release stays ready", version=version, times=times, doors=nginx.ASKED
+        )

@@ -10,6 +10,9 @@ PACKAGES = ["nginx", "logrotate"]
 # The load balancer speaks to both: 443 of its own goes to 80, 80 to 81.
 PORTS = [Port(80, sources=("balancer_cidrs",)), Port(81, sources=("balancer_cidrs",))]
 DRAINS = ["nginx.service"]
+REDIRECT = "http://127.0.0.1:81/corral/health"
+# What the load balancer asks of a server (corral/stack/balancer.py).
+ASKED = ("http://127.0.0.1:80/healthz", REDIRECT)
 
 
 def configure() -> None:
@@ -35,5 +38,4 @@ def configure() -> None:
 
 def activate() -> None:
     """The redirect's port answers without the application, so it tells of nginx alone."""
-    health = "curl -fsS http://127.0.0.1:81/corral/health"
-    service(name="Run nginx", units=[Unit("nginx.service", health=health)])
+    service(name="Run nginx", units=[Unit("nginx.service", health=f"curl -fsS {REDIRECT}")])

@@ -2,10 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,9 +16,11 @@ from corral.cli.common import console, errors
 from corral.errors import CorralError
 from corral.releases import bad, store
 from corral.releases.bucket import Bucket
+from corral.releases.choice import place
 from corral.rollout import lock, plan, push, record, world
-from corral.rollout.driver import Rollout, names
+from corral.rollout.driver import Rollout, names, run_hook
 from corral.rollout.progressive import Progressive
+from corral.rollout.waves import percents
 from corral.settings import STATE, Settings
 
 SEE = "docs/rollouts.md"
@@ -40,7 +43,7 @@ def roll_out(settings: Settings, bucket: Bucket, asked: Asked) -> None:
     bad.check(bucket, asked.version)
     holder = lock.Holder(bucket, me(), settings.rollout.lock_minutes)
     if asked.dry_run:
-        _plan(settings, asked, store.pointer(bucket))
+        _plan(settings, bucket, asked)
         return
     holder.take(asked.version)
     try:
@@ -58,7 +61,7 @@ def roll_out(settings: Settings, bucket: Bucket, asked: Asked) -> None:
         with _recorded(bucket, holder, rollout, log, asked.as_json):
             rollout.run()
     finally:
-        holder.free()
+        _told("the lock could not be given back", holder.free)
 
 
 def _story(
@@ -74,8 +77,9 @@ def _story(
             SEE,
         )
     look = timedelta(minutes=settings.converge.minutes, seconds=settings.converge.jitter_seconds)
-    watched = world.Watched(settings, fleet.bucket, fleet.holder)
-    return Progressive(watched, asked.version, old, settings.rollout.waves, look, _tell)
+    watched = world.Watched(settings, fleet.bucket, fleet.holder, current)
+    hook = partial(run_hook, fleet, asked.version)
+    return Progressive(watched, asked.version, old, settings.rollout.waves, look, _tell, hook)
 
 
 @contextmanager
@@ -89,28 +93,43 @@ def _recorded(
     except BaseException as error:
         result = "failed" if isinstance(error, Exception) else "stopped"
         why = str(error) or type(error).__name__
-        if result == "stopped":
+        if rollout.count:
             _tell(
-                f"stopped: {rollout.count} servers run {rollout.version}. To go on, deploy it again;"
-                f" to go back: corral release rollback {rollout.old}"
+                f"{result}: {rollout.count} servers run {rollout.version} ({rollout.who})."
+                f" To go on, deploy it again; to go back: corral release rollback {rollout.old or 'VERSION'}"
             )
         raise
     finally:
         done = record.Record(
             rollout.version, rollout.old, holder.owner, started, record.now(), result, rollout.count, why
         )
-        key = record.keep(bucket, done, log)
+        _told("the record could not be kept", lambda: record.keep(bucket, done, log))
         if as_json:
             click.echo(json.dumps(asdict(done), indent=1))
         elif result == "complete":
             console.print(f"All {rollout.count} app servers run {rollout.version}.")
-        _tell(f"all that was said is in {log} and s3://{bucket.name}/{key}")
+        _tell(f"all that was said is in {log} and s3://{bucket.name}/{done.key(bucket)}.log")
 
 
-def _plan(settings: Settings, asked: Asked, current: store.Pointer | None) -> None:
+def _told(problem: str, act: Callable[[], object]) -> None:
+    """Do what comes at the end. Its failure is told, for it must not take the place of what came before."""
+    try:
+        act()
+    except Exception as error:
+        _tell(f"{problem}: {error}")
+
+
+def _plan(settings: Settings, bucket: Bucket, asked: Asked) -> None:
+    current = store.pointer(bucket)
     servers, old = world.servers(settings), current.proven if current else None
-    problems = world.preflight(settings, servers)
+    held = lock.held(bucket)
+    problems = [held.said(datetime.now(UTC)) + "."] if held else []
+    problems += [] if asked.unwell else world.preflight(settings, servers)
     batches = plan.batches(servers, settings.rollout)
+    if asked.progressive:
+        ids = [one.instance_id for one in servers]
+        waves = percents(asked.version, ids, settings.rollout.waves)
+        batches = [[one for one in servers if place(asked.version, one.instance_id) < end] for end in waves]
     if asked.as_json:
         addresses = [[one.private_address for one in batch] for batch in batches]
         said = {"version": asked.version, "previous": old, "batches": addresses, "problems": problems}

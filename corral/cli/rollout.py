@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from corral import aws
@@ -69,7 +70,7 @@ def rollback(settings: Settings, version: str | None, dry_run: bool, as_json: bo
 @click.option("--why", required=True, help="The reason, for whoever wants to deploy it later.")
 @with_settings
 def void(settings: Settings, version: str, why: str) -> None:
-    """Mark release VERSION as bad, for good: no environment can be brought to it any more."""
+    """Mark release VERSION as bad, for good: no server of the environment takes it any more."""
     with _bucket(settings) as bucket:
         lock.refuse_if_held(bucket)
         store.check_complete(bucket, version)
@@ -94,7 +95,7 @@ def history(settings: Settings, count: int, as_json: bool) -> None:
     table = Table("started (UTC)", "release", "result", "servers", "by", "", box=None, header_style="bold")
     for one in found:
         colour = "green" if one.result == "complete" else "red"
-        why = one.why.splitlines()[0] if one.why else ""
+        why = escape(one.why.splitlines()[0]) if one.why else ""
         started = one.started[:19].replace("T", " ")
         table.add_row(started, one.version, f"[{colour}]{one.result}[/]", str(one.servers), one.by, why)
     console.print(table)
@@ -104,7 +105,7 @@ def history(settings: Settings, count: int, as_json: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
 @with_settings
 def unlock(settings: Settings, yes: bool) -> None:
-    """Break the lock of a rollout that is dead. Then deploy or roll back, which puts everything right."""
+    """Break the lock of a rollout that is dead. It says how to go on, and how to go back."""
     with _bucket(settings) as bucket:
         found, etag = lock.read(bucket)
         if not found or not etag or not found.held:
@@ -119,7 +120,13 @@ def unlock(settings: Settings, yes: bool) -> None:
             click.confirm("Break it?", abort=True)
         if not lock.break_it(bucket, etag):
             raise CorralError("The lock changed at this moment: its owner lives.", "Look again.", SEE)
-        console.print("The lock is broken.")
+        console.print("The lock is broken. What it was doing is left as it stands.")
+        current = store.pointer(bucket)
+        where = f"-e {settings.reference}"
+        if found.version:
+            console.print(f"To go on:   corral release deploy {found.version} {where}", soft_wrap=True)
+        if current:
+            console.print(f"To go back: corral release rollback {current.proven} {where}", soft_wrap=True)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ class Source:
         """What a rollout is to run: "corral" in package.json. Raises CorralError on any other key."""
         file = self.root / "app" / "package.json"
         said = json.loads(file.read_bytes()).get("corral", {})
+        if not isinstance(said, dict):
+            said = {json.dumps(said): None}
         if wrong := [key for key, value in said.items() if key not in COMMANDS or not isinstance(value, str)]:
             raise CorralError(
                 f"{file}: “corral” has {', '.join(wrong)}, which is no command that a rollout runs.",

@@ -121,10 +121,13 @@ def pointer(bucket: Bucket) -> Pointer | None:
     return pointers.read(bucket, pointer_key(bucket.environment), Pointer)[0]
 
 
-def point(bucket: Bucket, version: str, by: str, percent: int = 100) -> tuple[Pointer, bool]:
+def point(
+    bucket: Bucket, version: str, by: str, percent: int = 100, previous: str | None = None
+) -> tuple[Pointer, bool]:
     """Make the environment's pointer name a complete release; the second value is False when it did already.
 
-    `by` says who. `percent` of the servers take it. Raises CorralError when the release is not complete, or
+    `by` says who. `percent` of the servers take it. `previous`: the one before, if it is not that which the
+    pointer names now. Raises CorralError when the release is not complete, or
     bad, or when someone else moved the pointer at the same moment.
     """
     manifest = check_complete(bucket, version)
@@ -134,8 +137,9 @@ def point(bucket: Bucket, version: str, by: str, percent: int = 100) -> tuple[Po
     if current and (current.version, current.sha256, current.percent) == (version, manifest.sha256, percent):
         return current, False
     before = (current.proven, current.previous) if current else ()
-    previous = next((one for one in before if one and one != version), None)
-    moved = Pointer(version, manifest.sha256, previous, by, pointers.now(), percent)
+    before = (previous, *before)
+    earlier = next((one for one in before if one and one != version), None)
+    moved = Pointer(version, manifest.sha256, earlier, by, pointers.now(), percent)
     pointers.move(bucket, key, moved, etag, "corral release list")
     return moved, True
 

@@ -11,6 +11,7 @@ from corral.rollout.push import Pushed
 from corral.settings.changing import Rollout as Wanted
 
 SEE = "docs/rollouts.md"
+NOT_HEALTHY = "the load balancer does not find them healthy"
 
 
 class World(Protocol):
@@ -62,21 +63,29 @@ class Rollout:
         """How many servers run the new release."""
         return len(self.done)
 
+    @property
+    def who(self) -> str:
+        """They, in words."""
+        return ", ".join(sorted(self.done))
+
     def run(self) -> None:
         """Bring all app servers to the release, and the pointer.
 
         Raises CorralError when a gate fails; what was changed has gone back before.
         """
-        if servers := self.world.servers():
-            self._hook("before_rollout", servers[0], "No server was changed.")
+        run_hook(self.world, self.version, "before_rollout", "No server was changed.")
         self._every_server()
+        # The load balancer takes a while to find out; who was well at first is asked about again.
+        proven = [one for one in self.world.servers() if one.instance_id in self.done]
+        if why := self.world.unhealthy(proven):
+            self._stop(proven, NOT_HEALTHY, Pushed("", (why,), True))
+        self.world.sign_of_life()
         self.world.point(self.version)
         self.named = True
         self.tell(f"The environment names {self.version}.")
         # Who booted since the last look took the old one.
         self._every_server()
-        if servers := self.world.servers():
-            self._hook("after_rollout", servers[0], f"All servers run {self.version} all the same.")
+        run_hook(self.world, self.version, "after_rollout", f"All servers run {self.version} all the same.")
 
     def _every_server(self) -> None:
         while batch := plan.next_batch(servers := self.world.servers(), self.done, self.wanted):
@@ -88,12 +97,13 @@ class Rollout:
     def _change(self, batch: list[Host]) -> None:
         """Change some servers and let them pass the gates. Those that leave meanwhile don't count."""
         pushed = self.world.bring(batch, self.version, new=True)
-        if pushed.failed and not pushed.refused and len(self._here(batch)) < len(batch):
-            return  # somebody left in the middle; who is here comes again with the next batch
+        if pushed.failed and len(self._here(batch)) < len(batch):
+            # Somebody left in the middle, and what was said may be a farewell. Who is here comes again.
+            return
         if pushed.failed:
             self._stop(batch, f"“{pushed.step}” failed", pushed)
         if why := self.world.unhealthy(self._here(batch)):
-            self._stop(batch, "the load balancer does not find them healthy", Pushed("", (why,), True))
+            self._stop(batch, NOT_HEALTHY, Pushed("", (why,), True))
         self.done |= {one.instance_id for one in batch}
 
     def _stop(self, batch: list[Host], problem: str, pushed: Pushed) -> NoReturn:
@@ -104,6 +114,8 @@ class Rollout:
         if self.named or self.version == self.old:
             state = f"The environment names {self.version}: {names(batch)} will try it again by themselves."
         else:
+            # Whoever broke the lock has the say now.
+            self.world.sign_of_life()
             self.world.turn_back()
             state, well = self._returned(batch)
             # Where the old one is not well either, nothing tells that it is the release.
@@ -128,7 +140,7 @@ class Rollout:
         if self.old is None:
             return "There is no earlier release to go back to.", False
         here = self.world.servers()
-        earlier = [one for one in here if one.instance_id in self.done]
+        earlier = [one for one in here if one.instance_id in self.done and one not in batch]
         left: list[Host] = []
         for hosts in (self._here(batch), earlier):
             if hosts:
@@ -138,26 +150,42 @@ class Rollout:
                 left += [one for one in hosts if not self._well_again([one], self.old)]
         if left := self._here(left):
             return f"{names(left)} did not get well with {self.old} either, and will go on trying.", False
+        self.done.clear()
         return f"All servers run {self.old}.", True
 
     def _well_again(self, hosts: Sequence[Host], old: str) -> bool:
         """Bring hosts to the old release; whether it is ready there, and the load balancer content."""
         return not (self.world.bring(hosts, old, new=False).failed or self.world.unhealthy(self._here(hosts)))
 
-    def _hook(self, when: str, host: Host, state: str) -> None:
-        ran = self.world.hook(when, host)
-        if ran.failed:
-            raise CorralError(
-                f"The command {when} of {self.version} failed on {names([host])}:\n"
-                f"{_indented(ran.said)}\n{state}",
-                "Mend it, and deploy again.",
-                SEE,
-            )
-
     def _here(self, hosts: Sequence[Host]) -> list[Host]:
         """Those that are still in service."""
         here = {one.instance_id for one in self.world.servers()}
         return [one for one in hosts if one.instance_id in here]
+
+
+class Hooks(Protocol):
+    """What a release's own commands need of the fleet."""
+
+    def servers(self) -> list[Host]:
+        """The app servers in service now."""
+
+    def hook(self, when: str, host: Host) -> Pushed:
+        """Run the new release's command of that time on a host, if it has one."""
+
+
+def run_hook(world: Hooks, version: str, when: str, state: str) -> None:
+    """Run a release's command on the first server, if there is one. `state`: what is, should it fail.
+
+    Raises CorralError when it fails.
+    """
+    for host in world.servers()[:1]:
+        ran = world.hook(when, host)
+        if ran.failed:
+            raise CorralError(
+                f"The command {when} of {version} failed on {names([host])}:\n{_indented(ran.said)}\n{state}",
+                "Mend it, and deploy again.",
+                SEE,
+            )
 
 
 def names(hosts: Iterable[Host]) -> str:

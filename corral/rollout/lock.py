@@ -121,7 +121,7 @@ def _taken(bucket: Bucket, lock: Lock) -> CorralError:
     return CorralError(
         f"{lock.said(datetime.now(UTC))}.",
         "Wait until that rollout is over. If it is dead (ask its owner), break the lock on purpose:"
-        f" corral release unlock {where}; then deploy or roll back, which puts everything right.",
+        f" corral release unlock {where}; it says how to go on, and how to go back.",
         SEE,
     )
 

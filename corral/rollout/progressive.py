@@ -47,7 +47,8 @@ class World(Protocol):
 class Progressive:
     """One such rollout, by the percentages `steps` (settings: rollout.waves).
 
-    `look`: the time within which each server looks at the pointer. `count`: of servers that run it.
+    `look`: the time within which each server looks at the pointer. `hook`: runs the release's command of a
+    time (driver.run_hook). `count`: of servers that run it.
     """
 
     world: World
@@ -56,19 +57,28 @@ class Progressive:
     steps: Collection[int]
     look: timedelta
     tell: Callable[[str], None]
+    hook: Callable[[str, str], None]
     pause: Callable[[float], None] = time.sleep
     count: int = 0
 
+    @property
+    def who(self) -> str:
+        """They, in words."""
+        return "corral status says which"
+
     def run(self) -> None:
         """Go through all waves. Raises CorralError at the first failure, after the pointer went back."""
+        self.hook("before_rollout", "No server was changed.")
         first = self.world.look()
         for percent in waves.percents(self.version, first.servers, self.steps):
             verdict = self._wave(percent, first.now)
             if verdict.halt:
                 self._halt(percent, verdict)
             self.tell(f"{percent} %: all {verdict.cohort} servers run {self.version}")
+        self.hook("after_rollout", f"All servers run {self.version} all the same.")
 
     def _wave(self, percent: int, began: datetime) -> Verdict:
+        self.world.sign_of_life()
         named, last = self.world.name(self.version, percent), -1
         while True:
             seen = self.world.look()
@@ -84,11 +94,14 @@ class Progressive:
             self.pause(PAUSE_SECONDS)
 
     def _halt(self, percent: int, verdict: Verdict) -> NoReturn:
+        # Whoever broke the lock has the say now.
+        self.world.sign_of_life()
         self.world.back(self.version, self.old, verdict.halt if verdict.refused else "")
         mark = f" Release {self.version} is marked as bad." if verdict.refused else ""
         raise CorralError(
             f"The rollout of {self.version} was halted at {percent} %: {verdict.halt}.\n"
-            f"    {verdict.arrived} of {verdict.cohort} servers ran it. {self.old} is named for all again,"
+            + "".join(f"    {line}\n" for line in verdict.said)
+            + f"    {verdict.arrived} of {verdict.cohort} servers ran it. {self.old} is named for all again,"
             f" and they take it at their next look.{mark}",
             "corral status shows what a server failed at. Mend it, and deploy again.",
             SEE,

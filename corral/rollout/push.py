@@ -21,7 +21,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # By these words the release itself is at fault, not its host, the network or S3 (files/app/app-processes,
 # tasks/lib/scripts/release_watch.sh).
 REFUSED = re.compile(r"corral: release \S+ is refused: |corral: the check that release \S+ is ready failed")
-SHOWN = 80
+SHOWN = 200
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,17 @@ class Record:
     servers: int
     why: str = ""
 
+    def key(self, bucket: Bucket) -> str:
+        """Where it is kept, but for .json; with .log the log."""
+        return f"{rollouts_prefix(bucket.environment)}{self.started}-{self.version}"
 
-def keep(bucket: Bucket, record: Record, log: Path) -> str:
-    """Write a record, and the log beside it; gives the log's key."""
-    key = f"{rollouts_prefix(bucket.environment)}{record.started}-{record.version}"
+
+def keep(bucket: Bucket, record: Record, log: Path) -> None:
+    """Write a record, and the log beside it."""
+    key = record.key(bucket)
     bucket.put(f"{key}.json", (json.dumps(asdict(record), indent=2) + "\n").encode(), IfNoneMatch="*")
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-KEPT:] if log.exists() else []
     bucket.put(f"{key}.log", ("\n".join(lines) + "\n").encode(), IfNoneMatch="*")
-    return f"{key}.log"
 
 
 def newest(bucket: Bucket, count: int) -> list[Record]:

@@ -16,13 +16,14 @@ CLOCKS = timedelta(seconds=2)
 class Verdict:
     """How a wave stands: `arrived` of `cohort` servers run the release and are well.
 
-    `halt`: why to stop; `refused`: the release itself is to blame for it.
+    `halt`: why to stop; `refused`: the release itself is to blame for it; `said`: what failed, in its words.
     """
 
     cohort: int
     arrived: int
     halt: str = ""
     refused: bool = False
+    said: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -73,7 +74,9 @@ def judge(
         if report.result != "healthy":
             # One that is ill with the old release may be so of anything.
             to_blame = refused(report.failed.output) if report.failed else here
-            return Verdict(len(cohort), arrived, f"{each} reports that it is {report.result}", to_blame)
+            said = report.failed.output if report.failed else ()
+            halt = f"{each} reports that it is {report.result}"
+            return Verdict(len(cohort), arrived, halt, to_blame, said)
         if here and each in unhealthy:
             return Verdict(len(cohort), arrived, f"the load balancer finds {each} unhealthy", True)
         if here:

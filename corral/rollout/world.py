@@ -81,11 +81,15 @@ class Fleet:
 
 @dataclass
 class Watched:
-    """The app servers of an environment, seen by their reports; what they run, they fetch by themselves."""
+    """The app servers of an environment, seen by their reports; what they run, they fetch by themselves.
+
+    `before`: the pointer as it was, for the way back.
+    """
 
     settings: Settings
     bucket: Bucket
     holder: Holder
+    before: store.Pointer | None
 
     def look(self) -> Seen:
         """See the fleet. A request for each report that changed, and a handful more."""
@@ -115,24 +119,26 @@ class Watched:
     def back(self, version: str, old: str | None, why: str) -> None:
         """Let the pointer name the old release for all; with `why`, mark this one as bad."""
         if old is not None:
-            store.point(self.bucket, old, self.holder.owner)
+            previous = self.before.previous if self.before else None
+            store.point(self.bucket, old, self.holder.owner, previous=previous)
         if why:
             store.void(self.bucket, version, why, self.holder.owner)
 
 
 def servers(settings: Settings) -> list[Host]:
-    """The app servers in service now, by address."""
+    """The app servers in service now, by address. Raises CorralError when the stack has no group of them."""
+    group = stack.group(settings)
     with explained(settings):
         found = in_service(groups(settings))
         known = select(found, instances(settings)) if found else []
-    return [host for host in known if host.role == "app"]
+    return [host for host in known if host.group == group.name]
 
 
 def preflight(settings: Settings, hosts: Sequence[Host]) -> list[str]:
     """Everything that speaks against a rollout now, a sentence each. `hosts`: app servers in service."""
     groups, everyone = members.survey(settings)
     wanted = sum(group.desired for group in groups if group.role == "app")
-    problems = [*stack.against(settings, {group.name for group in groups if group.role == "app"})]
+    problems = stack.against(stack.group(settings), {group.name for group in groups if group.role == "app"})
     if len(hosts) < wanted:
         coming = [
             f"{one.instance_id} is {one.state}"

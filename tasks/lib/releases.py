@@ -5,7 +5,7 @@ command, and nothing more when both are the same.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,14 @@ def differs(state: dict[str, str]) -> bool:
     return not wanted or any(state.get(word) != value for word, value in done.items())
 
 
+def refused(state: dict[str, str], until: str) -> str:
+    """The version that a rollout held the host at, and takes back now, or "" (pure). `until`: as for `held`."""
+    version, _, end = state.get("hold", "").partition(" ")
+    # A hold for which the pointer was moved is over: that rollout was complete.
+    over = "named" in state and not end.endswith(f" {state['named']}")
+    return "" if until or over or version in ("", state["wanted"]) else version
+
+
 def held(state: dict[str, str], until: str) -> str | None:
     """What the file of the hold is to say afterwards; None for no such file (pure).
 
@@ -82,7 +90,8 @@ def _release(
         if directory:
             at = f"{UPLOADS}/{ARCHIVE}"
             yield FileUploadCommand(str(Path(directory) / ARCHIVE), at)
-        yield run_script("release_apply.sh", at, state["wanted"], state["sha256"], str(trial_seconds))
+        arguments = (at, state["wanted"], state["sha256"], str(trial_seconds), refused(state, hold))
+        yield run_script("release_apply.sh", *arguments)
     # After it serves: what is refused holds nobody.
     wanted = held(state, hold)
     if wanted != state.get("hold"):
@@ -120,14 +129,14 @@ def release(
 
 
 @operation()
-def _watch(version: str, times: int) -> Iterator[StringCommand]:
-    """Ask whether the release is ready, so many times."""
-    yield run_script("release_watch.sh", version, str(times))
+def _watch(version: str, times: int, doors: Sequence[str]) -> Iterator[StringCommand]:
+    """Ask whether the release is ready, so many times, and at the doors."""
+    yield run_script("release_watch.sh", version, str(times), *doors)
 
 
-def watch_release(name: str, version: str, times: int, **global_arguments: Any) -> Any:
+def watch_release(name: str, version: str, times: int, doors: Sequence[str], **global_arguments: Any) -> Any:
     """Fail unless `version` says that it is ready, `times` times, a second apart. What it says is shown.
 
-    Returns pyinfra's OperationMeta.
+    `doors`: URLs that must be good then, too, once. Returns pyinfra's OperationMeta.
     """
-    return _watch(name=name, version=version, times=times, **global_arguments)
+    return _watch(name=name, version=version, times=times, doors=list(doors), **global_arguments)

@@ -200,10 +200,31 @@ def test_a_release_must_say_so_often_that_it_is_ready(host, second, shown):
     assert lines == [f"line {number}" for number in range(10, 60)]
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_then_it_is_asked_as_the_load_balancer_does(host, good):
+    host.write("etc/corral/app.env", f"PORT=3000\nLOG_FILE={host.root}/app.log\n")
+    host.write("console.log", "TypeError: no such door\n")
+    application = Application(READY, (200 if good else 500, "{}"))
+    door = f"http://127.0.0.1:{application.server_port}/healthz"
+    try:
+        done = host.runs("release_watch.sh", "2.0", "1", door, port=application.server_port)
+    finally:
+        application.shutdown()
+    assert application.asked == 2
+    assert done.returncode == (0 if good else 1)
+    if not good:
+        first, answer, title, line = done.stderr.splitlines()
+        failed = "corral: the check that release 2.0 is ready failed"
+        assert first == f"{failed}, when {door} was asked, as the load balancer does."
+        assert push.refused([first])
+        assert answer == "Its last answer: curl: (22) The requested URL returned error: 500"
+        assert title == f"The last lines of {host.root}/console.log:"
+        assert line == "TypeError: no such door"
+
+
 def test_where_nothing_answers_that_is_said(host):
     host.write("etc/corral/app.env", f"LOG_FILE={host.root}/app.log\n")
     done = host.runs("release_watch.sh", "2.0", "2", port=1)
     assert done.returncode == 1
     assert "failed, the 1. of 2 times" in done.stderr
     assert "Failed to connect to 127.0.0.1" in done.stderr or "Couldn't connect" in done.stderr
-    assert "The last lines of" in done.stderr

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
-import boto3
 import pytest
-from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from corral import aws
@@ -193,7 +192,11 @@ def test_who_holds_the_lock_is_said_until_somebody_breaks_it_on_purpose(run, emp
     assert run("unlock", "-e", EMPTY).problem == "There is nobody to ask whether to break it."
     said = run("unlock", "-y", "-e", EMPTY)
     assert "ada@desk holds the lock since" in said
-    assert said.endswith("The lock is broken.\n")
+    assert said.splitlines()[1:] == [
+        "The lock is broken. What it was doing is left as it stands.",
+        "To go on:   corral release deploy v2 -e live",
+        "To go back: corral release rollback v1 -e live",
+    ]
     lock.refuse_if_held(bucket)
 
 
@@ -217,30 +220,12 @@ def test_of_a_progressive_rollout_that_died_the_next_one_makes_an_end_first(run,
 
 def test_the_fleet_is_the_one_of_the_stack(full):
     settings, _, _ = full
-    assert list(stack.against(settings, {"chat-test-app"})) == []
-    assert list(stack.against(settings, {"chat-test-app", "stray"})) == [
-        "stray has the tags of app servers, and is not the stack's group, which is chat-test-app."
+    found = stack.group(settings)
+    assert (found.name, found.status) == ("chat-test-app", "CREATE_COMPLETE")
+    assert stack.against(found, {"chat-test-app"}) == []
+    assert stack.against(replace(found, status="UPDATE_IN_PROGRESS"), {"chat-test-app", "stray"}) == [
+        "stray has the tags of app servers, and is not the stack's group, which is chat-test-app.",
+        "The stack chat-test is not at rest: its AppGroup is UPDATE_IN_PROGRESS.",
     ]
-    nobodys = simulated.environment(settings.aws.endpoint_url, "branch/nobodys")
-    assert list(stack.against(nobodys, ())) == [
-        f"There is no stack {nobodys.stack_name} with a group of app servers."
-    ]
-
-
-def test_a_stack_that_is_being_changed_speaks_against_a_rollout(full, monkeypatch):
-    settings, _, _ = full
-    stubbed = boto3.client("cloudformation", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
-    resource = {
-        "LogicalResourceId": "AppGroup",
-        "PhysicalResourceId": "chat-test-app",
-        "ResourceType": "AWS::AutoScaling::AutoScalingGroup",
-        "ResourceStatus": "UPDATE_IN_PROGRESS",
-        "Timestamp": "2026-11-26",
-    }
-    asked = {"StackName": "chat-test", "LogicalResourceId": "AppGroup"}
-    monkeypatch.setattr(stack, "client", lambda *_: stubbed)
-    with Stubber(stubbed) as stub:
-        stub.add_response("describe_stack_resources", {"StackResources": [resource]}, asked)
-        assert list(stack.against(settings, {"chat-test-app"})) == [
-            "The stack chat-test is not at rest: its AppGroup is UPDATE_IN_PROGRESS."
-        ]
+    with pytest.raises(CorralError, match=r"There is no stack \S+nobodys with a group of app servers"):
+        world.servers(simulated.environment(settings.aws.endpoint_url, "branch/nobodys"))

@@ -55,6 +55,7 @@ class Fleet:
         self.pending = []
         self.pointer = pointer(100, OLD, "0.9")
         self.bad, self.named, self.exposed = {}, [], set()
+        self.hooks = []
 
     def pause(self, seconds):
         end = self.now + seconds
@@ -91,7 +92,11 @@ class Fleet:
         self.named.append((self.now, 0))
 
     def roll_out(self):
-        Progressive(self, NEW, OLD, STEPS, timedelta(seconds=LOOK + JITTER), lambda _: None, self.pause).run()
+        look = timedelta(seconds=LOOK + JITTER)
+        Progressive(self, NEW, OLD, STEPS, look, lambda _: None, self.hook, self.pause).run()
+
+    def hook(self, when, state):
+        self.hooks.append((when, len(self.named)))
 
     def running(self, release):
         return sum(each.release == release for each in self.reports.values())
@@ -103,6 +108,8 @@ def test_ten_thousand_take_it_in_waves():
     assert fleet.running(NEW) == len(SERVERS)
     assert [percent for _, percent in fleet.named] == [1, 10, 50, 100]
     assert fleet.bad == {}
+    # The release's own commands run once, before the first wave and after the last one.
+    assert fleet.hooks == [("before_rollout", 0), ("after_rollout", 4)]
 
 
 @pytest.mark.parametrize("wave", range(4))
@@ -114,6 +121,7 @@ def test_a_failure_at_any_stage_halts_and_no_later_wave_meets_the_release(wave):
     assert [percent for _, percent in fleet.named] == [*STEPS[: wave + 1], 0]
     assert all(place(NEW, each) < STEPS[wave] for each in fleet.exposed)
     assert list(fleet.bad) == [NEW]
+    assert fleet.hooks == [("before_rollout", 0)]
     for _ in range(2):  # at the next look of each all are where they were
         fleet.pause(LOOK + JITTER)
     fleet.pause(CONVERGE)

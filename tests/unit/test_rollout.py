@@ -28,13 +28,15 @@ class World:
         self.runs = dict.fromkeys(self.fleet, OLD)
         self.named, self.bad, self.held = OLD, {}, set()
         self.fails, self.ill, self.before_push, self.hooks = {}, {}, None, {}
+        self.ill_later, self.broken_lock = {}, None
         self.story = []
 
     def servers(self):
         return list(self.fleet)
 
     def sign_of_life(self):
-        pass
+        if self.broken_lock and self.broken_lock(self):
+            raise CorralError("Somebody broke this rollout's lock")
 
     def bring(self, hosts, version, *, new):
         if self.before_push:
@@ -52,7 +54,12 @@ class World:
 
     def unhealthy(self, hosts):
         known = [(int(one.private_address.rpartition(".")[2]), self.runs[one]) for one in hosts]
-        return "; ".join(self.ill[one] for one in known if one in self.ill)
+        # The load balancer takes some time to find out.
+        ill = self.ill | (self.ill_later if NEW not in self.runs.values() or self.everybody_changed() else {})
+        return "; ".join(ill[one] for one in known if one in ill)
+
+    def everybody_changed(self):
+        return all(self.runs[one] == NEW for one in self.fleet)
 
     def hook(self, when, host):
         self.story.append((when, int(host.private_address.rpartition(".")[2])))
@@ -314,3 +321,39 @@ def test_what_failed_is_the_step_that_was_begun_last_and_its_words():
     assert judge(["corral: There are no AWS credentials."]) == Pushed(
         "reach the hosts", ("corral: There are no AWS credentials.",)
     )
+
+
+def test_who_leaves_with_a_farewell_is_no_fault_of_the_release():
+    """A server that its group ends stops the application while SSH is still there."""
+    world = World()
+    world.fails[6, NEW] = REFUSED
+
+    def end(hosts):
+        world.fleet = [one for one in world.fleet if not one.private_address.endswith(".6")]
+
+    world.before_push = lambda hosts: end(hosts) if host(6) in hosts else None
+    assert len(world.roll_out(batch_size=2)) == 4
+    assert (world.now(), world.named, world.bad) == ({NEW}, NEW, {})
+
+
+def test_what_the_load_balancer_finds_out_late_keeps_the_pointer_where_it_is():
+    world = World()
+    world.ill_later[4, NEW] = "10.42.16.4 is unhealthy in site"
+    with pytest.raises(CorralError, match="the load balancer does not find them healthy"):
+        world.roll_out(batch_size=2)
+    assert (world.now(), world.named) == ({OLD}, OLD)
+    assert NEW in world.bad
+
+
+@pytest.mark.parametrize("when", ["all have changed", "a gate failed"])
+def test_whoever_lost_the_lock_moves_nothing_any_more(when):
+    world = World()
+    if when == "a gate failed":
+        world.fails[5, NEW] = REFUSED
+        world.broken_lock = lambda world: (NEW, 5, 6) in world.story
+    else:
+        world.broken_lock = World.everybody_changed
+    with pytest.raises(CorralError, match="Somebody broke"):
+        world.roll_out(batch_size=2)
+    assert (world.named, world.bad) == (OLD, {})
+    assert "turn back" not in world.story

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.lib.archives import Archive, Links
-from tasks.lib.releases import Release, differs, held
+from tasks.lib.releases import Release, differs, held, refused
 
 SERVES = """wanted 2.0
 sha256 aa
@@ -68,6 +68,23 @@ ASKED = "1795615200 2026-11-26T12:00:00+00:00"
 def test_a_hold_is_what_a_rollout_asks_for_and_stays_while_the_host_goes_by_it(hold, asked, afterwards):
     found = state(SERVES + (f"hold {hold}\n" if hold else ""))
     assert held(found, asked) == afterwards
+
+
+@pytest.mark.parametrize(
+    ("hold", "named", "asked", "version"),
+    [
+        (f"1.0 bb {ASKED}", None, "", "1.0"),
+        (f"1.0 bb {ASKED}", None, ASKED, ""),
+        (f"1.0 bb {ASKED}", ASKED.split()[1], "", "1.0"),
+        (f"1.0 bb {ASKED}", "later", "", ""),
+        (f"2.0 aa {ASKED}", None, "", ""),
+        ("", None, "", ""),
+    ],
+    ids=["goes back", "the next rollout", "goes back by itself", "was complete", "stays", "no rollout"],
+)
+def test_what_a_rollout_takes_back_is_none_to_go_back_to(hold, named, asked, version):
+    lines = (f"hold {hold}\n" if hold else "") + (f"named {named}\n" if named else "")
+    assert refused(state(SERVES + lines), asked) == version
 
 
 def test_an_archive_is_named_by_version_machine_and_content():

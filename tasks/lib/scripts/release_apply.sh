@@ -1,13 +1,13 @@
 # shellcheck shell=sh
 # Brings a release into service: $1 the archive (s3://… or a file), $2 the version, $3 the archive's sha256, $4 for how many
-# seconds it is tried beside what serves before it takes over.
+# seconds it is tried beside what serves before it takes over, $5 a version that a gate refused after it had taken over.
 #
 # The order is what makes it safe to be killed at any moment: until the link is switched the old release serves and is
 # what starts at boot; from then on the new one; and what is left over is removed by the next run.
 set -eu
 umask 022
 cd /
-source=$1 version=$2 sha256=$3 trial=$4
+source=$1 version=$2 sha256=$3 trial=$4 refused=$5
 home=/srv/app
 mkdir -p /run/corral
 exec 9>/run/corral/release.lock
@@ -57,4 +57,6 @@ ln -sfT "releases/$version" "$home/.current.new"
 mv -fT "$home/.current.new" "$home/current"
 touch "$new/.served"
 as_app only "$name"
+# It is none of those to go back to.
+[ -z "$refused" ] || rm -f "$home/releases/$refused/.served"
 prune
