@@ -7,11 +7,18 @@ from contextlib import contextmanager
 from functools import update_wrapper
 from typing import Any
 
+import click
+
 from corral import aws
 from corral.cli.common import with_settings
 from corral.errors import CorralError
 from corral.releases.bucket import Bucket
 from corral.settings import Settings
+
+NO_ROOM = "Make room, or give another directory that you may write to (--output)."
+
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+as_json = click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
 
 
 def with_bucket(command: Callable[..., Any]) -> Callable[..., Any]:

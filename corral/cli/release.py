@@ -8,21 +8,19 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from corral import aws, runtimes
-from corral.cli.artifacts import disk_errors, me, with_bucket
-from corral.cli.common import console, environment_option, step, with_settings
+from corral.cli.artifacts import NO_ROOM, as_json, disk_errors, dry_run, me, with_bucket
+from corral.cli.common import console, step, with_settings
 from corral.cli.rollout import deploy, history, rollback, unlock, void
-from corral.releases import bad, store
+from corral.cli.runtimes import runtimes
+from corral.releases import bad, source, store
 from corral.releases import build as builder
 from corral.releases.bucket import Bucket
 from corral.releases.checkout import checkout
+from corral.releases.manifest import Manifest
 from corral.rollout import lock
 from corral.settings import ROOT, STATE, Settings
 
 BUILT = STATE / "releases"
-BUILT_RUNTIMES = STATE / "runtimes"
-RUNTIME_SOURCES = ROOT / "files/process_manager"
-NO_ROOM = "Make room, or give another directory that you may write to (--output)."
 
 
 @click.group()
@@ -41,6 +39,8 @@ def release() -> None:
 @click.option("--tests", is_flag=True, help="Run the application's tests first.")
 @click.option("--log", type=click.Path(dir_okay=False, path_type=Path),
               help="Add npm's output to this file. Default: build.log beside <version>/.")  # fmt: skip
+@dry_run
+@as_json
 @with_settings
 def build(
     settings: Settings,
@@ -50,6 +50,8 @@ def build(
     output: Path,
     tests: bool,
     log: Path | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Build the application in app/ and print the directory that holds the release.
 
@@ -62,18 +64,34 @@ def build(
             with step(f"Checking out {ref}"):
                 where = repository or settings.release.repository or str(ROOT)
                 root = scope.enter_context(checkout(where, ref))
-        directory = builder.build(root, output, version, tests, step, log)
-    click.echo(directory)
+        if dry_run:
+            said = {"version": version or source.read(root).version}
+            said["directory"] = str(output / said["version"])
+        else:
+            directory = builder.build(root, output, version, tests, step, log)
+            said = asdict(Manifest.of(directory)) | {"directory": str(directory)}
+    click.echo(json.dumps(said, indent=1) if as_json else said["directory"])
 
 
 @release.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="ARCHIVE-DIR")
+@dry_run
+@as_json
 @with_bucket
-def publish(bucket: Bucket, directory: Path) -> None:
+def publish(bucket: Bucket, directory: Path, dry_run: bool, as_json: bool) -> None:
     """Put a release that `build` made into S3, where nothing is ever overwritten."""
-    with step(f"Publishing {directory.name}"):
-        manifest, added = store.publish(bucket, directory)
-    what = "is published in" if added else "was published before in"
+    if dry_run:
+        manifest = Manifest.of(directory)
+        there = {one.version for one in store.published(bucket) if one.complete}
+        added, what = manifest.version not in there, "would be published in"
+    else:
+        with step(f"Publishing {directory.name}"):
+            manifest, added = store.publish(bucket, directory)
+        what = "is published in"
+    if as_json:
+        click.echo(json.dumps(asdict(manifest) | {"added": added, "bucket": bucket.name}, indent=1))
+        return
+    what = what if added else "was published before in"
     console.print(f"Release {manifest.version} {what} {bucket.name} ({manifest.size / 1e6:.1f} MB).")
 
 
@@ -134,49 +152,8 @@ def show(bucket: Bucket, version: str, as_json: bool) -> None:
             console.print(f"{name:16}{value}", markup=False)
 
 
-for command in (deploy, rollback, void, history, unlock):
+for command in (deploy, rollback, void, history, unlock, runtimes):
     release.add_command(command)
-
-
-architecture = click.option(
-    "--arch", type=click.Choice(runtimes.ARCHITECTURES), help="Default: what the image needs."
-)
-
-
-@release.group("runtimes")
-def runtimes_() -> None:
-    """Node, PM2 and what else hosts run, as archives of our own (docs/releases.md)."""
-
-
-@runtimes_.command("build")
-@architecture
-@with_settings
-def build_runtimes(settings: Settings, arch: str | None) -> None:
-    """Build the archives, after comparing what npm gives with the pins. What is there costs nothing."""
-    with disk_errors(builder.SEE, NO_ROOM):
-        arch = arch or runtimes.architecture(settings.image.parameter)
-        for archive in runtimes.archives(RUNTIME_SOURCES, BUILT_RUNTIMES, arch, step).values():
-            click.echo(archive)
-
-
-@runtimes_.command("publish")
-@architecture
-@with_settings
-def publish_runtimes(settings: Settings, arch: str | None) -> None:
-    """Put them into S3, after comparing them with their pins. What is there costs nothing."""
-    with aws.explained(settings), disk_errors(builder.SEE, NO_ROOM):
-        bucket = Bucket(aws.client(settings, "s3"), settings.releases_bucket, settings.environment)
-        arch = arch or runtimes.architecture(settings.image.parameter)
-        for runtime, added in runtimes.publish(bucket, RUNTIME_SOURCES, BUILT_RUNTIMES, arch, step).items():
-            console.print(f"{runtime.file} {'is' if added else 'was'} published in {bucket.name}.")
-
-
-@runtimes_.command("pin")
-@environment_option
-def pin_runtimes() -> None:
-    """Build them from their locks and write their sums into runtimes.json, to be committed."""
-    with disk_errors(builder.SEE, NO_ROOM):
-        console.print(f"Wrote {runtimes.pin(RUNTIME_SOURCES, BUILT_RUNTIMES, step)}. Look at it; commit it.")
 
 
 def _remark(one: store.Published, pointer: store.Pointer | None) -> str:

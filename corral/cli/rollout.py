@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from corral import aws
-from corral.cli.artifacts import me
+from corral.cli.artifacts import as_json, dry_run, me
 from corral.cli.common import console, with_settings
 from corral.cli.rolling import Asked, roll_out
 from corral.errors import CorralError
@@ -22,9 +22,6 @@ from corral.rollout import lock, record
 from corral.settings import Settings
 
 SEE = "docs/rollouts.md"
-
-dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-as_json = click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
 
 
 @click.command()
@@ -68,14 +65,20 @@ def rollback(settings: Settings, version: str | None, dry_run: bool, as_json: bo
 @click.command()
 @click.argument("version")
 @click.option("--why", required=True, help="The reason, for whoever wants to deploy it later.")
+@dry_run
+@as_json
 @with_settings
-def void(settings: Settings, version: str, why: str) -> None:
+def void(settings: Settings, version: str, why: str, dry_run: bool, as_json: bool) -> None:
     """Mark release VERSION as bad, for good: no server of the environment takes it any more."""
     with _bucket(settings) as bucket:
         lock.refuse_if_held(bucket)
         store.check_complete(bucket, version)
-        store.void(bucket, version, why, me())
-        console.print(f"Release {version} is marked as bad.")
+        if not dry_run:
+            store.void(bucket, version, why, me())
+    if as_json:
+        click.echo(json.dumps({"version": version, "why": why, "bad": not dry_run}, indent=1))
+    else:
+        console.print(f"Release {version} {'would be' if dry_run else 'is'} marked as bad.")
 
 
 @click.command()
@@ -103,30 +106,47 @@ def history(settings: Settings, count: int, as_json: bool) -> None:
 
 @click.command()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
+@dry_run
+@as_json
 @with_settings
-def unlock(settings: Settings, yes: bool) -> None:
+def unlock(settings: Settings, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Break the lock of a rollout that is dead. It says how to go on, and how to go back."""
     with _bucket(settings) as bucket:
         found, etag = lock.read(bucket)
-        if not found or not etag or not found.held:
-            console.print(f"Nobody holds the lock of {settings.environment}.")
-            return
-        console.print(f"{found.said(datetime.now(UTC))}.", markup=False)
-        if not yes:
-            if not sys.stdin.isatty():
-                raise CorralError(
-                    "There is nobody to ask whether to break it.", "Give -y to break it without asking."
-                )
-            click.confirm("Break it?", abort=True)
-        if not lock.break_it(bucket, etag):
-            raise CorralError("The lock changed at this moment: its owner lives.", "Look again.", SEE)
-        console.print("The lock is broken. What it was doing is left as it stands.")
+        held = found if found and etag and found.held else None
         current = store.pointer(bucket)
-        where = f"-e {settings.reference}"
-        if found.version:
-            console.print(f"To go on:   corral release deploy {found.version} {where}", soft_wrap=True)
-        if current:
-            console.print(f"To go back: corral release rollback {current.proven} {where}", soft_wrap=True)
+        if held and etag and not dry_run:
+            if not as_json:
+                console.print(f"{held.said(datetime.now(UTC))}.", markup=False)
+            _ask(yes)
+            if not lock.break_it(bucket, etag):
+                raise CorralError("The lock changed at this moment: its owner lives.", "Look again.", SEE)
+    where = f"-e {settings.reference}"
+    on = f"corral release deploy {held.version} {where}" if held and held.version else None
+    back = f"corral release rollback {current.proven} {where}" if held and current else None
+    if as_json:
+        said = {"lock": asdict(held) if held else None, "go_on": on, "go_back": back}
+        click.echo(json.dumps(said | {"broken": bool(held) and not dry_run}, indent=1))
+    elif held is None:
+        console.print(f"Nobody holds the lock of {settings.environment}.")
+    else:
+        if dry_run:
+            console.print(f"{held.said(datetime.now(UTC))}. It would be broken.", markup=False)
+        else:
+            console.print("The lock is broken. What it was doing is left as it stands.")
+        for way, words in (("To go on:  ", on), ("To go back:", back)):
+            if words:
+                console.print(f"{way} {words}", soft_wrap=True, markup=False)
+
+
+def _ask(yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CorralError(
+            "There is nobody to ask whether to break it.", "Give -y to break it without asking."
+        )
+    click.confirm("Break it?", abort=True)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def differs(state: dict[str, str]) -> bool:
 
 
 def refused(state: dict[str, str], until: str) -> str:
-    """The version that a rollout held the host at, and takes back now, or "" (pure). `until`: as for `held`."""
+    """The version that a rollout held the host at, and takes back now, or "" (pure). `until`: see held."""
     version, _, end = state.get("hold", "").partition(" ")
     # A hold for which the pointer was moved is over: that rollout was complete.
     over = "named" in state and not end.endswith(f" {state['named']}")

@@ -174,6 +174,19 @@ def test_one_that_dies_after_it_was_ready_is_refused_before_a_visitor_met_it(fle
     assert bad.read(bucket, version)
 
 
+def test_one_that_the_load_balancer_would_find_ill_goes_back_and_stays_on_no_disk(fleet, base, publish):
+    """It says that it is ready, and has nothing at the door where the load balancer asks."""
+    web = (ROOT / "app/server/web.js").read_text()
+    version = publish({"server/web.js": web.replace('web.get("/healthz"', 'web.get("/gone"')})
+    done = release("deploy", version, check=False)
+    assert done.returncode == 1
+    assert "/healthz was asked, as the load balancer does" in done.stderr
+    assert f"Release {version} is marked as bad" in done.stderr
+    assert set(runs(fleet)) == {base}
+    for one in fleet.members("app"):
+        assert version not in fleet.shell(one, "ls /srv/app/releases").stdout
+
+
 def test_a_command_that_fails_before_stops_all(fleet, bucket, base, publish):
     version = publish(OTHER, before_rollout="echo no such column >&2; exit 3")
     refused = release("deploy", version, check=False)

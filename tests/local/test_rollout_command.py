@@ -172,6 +172,7 @@ def test_a_release_that_is_void_comes_to_no_server_any_more(run, empty):
     _, bucket = empty
     assert "v1 is what live runs" in run("void", "v1", "--why", "it leaks", "-e", EMPTY).problem
     assert "is not in" in run("void", "v9", "--why", "it leaks", "-e", EMPTY).problem
+    assert run("void", "v3", "--why", "it leaks", "-e", EMPTY, "--dry-run").startswith("Release v3 would be")
     assert run("void", "v3", "--why", "it leaks", "-e", EMPTY) == "Release v3 is marked as bad.\n"
     for verb in ("deploy", "rollback", "point"):
         assert run(verb, "v3", "-e", EMPTY).problem.endswith(": it leaks")
@@ -190,6 +191,10 @@ def test_who_holds_the_lock_is_said_until_somebody_breaks_it_on_purpose(run, emp
         assert refused.problem.startswith("ada@desk holds the lock since ")
         assert "corral release unlock -e live" in refused.remedy
     assert run("unlock", "-e", EMPTY).problem == "There is nobody to ask whether to break it."
+    assert run("unlock", "--dry-run", "-e", EMPTY).splitlines()[0].endswith("v2. It would be broken.")
+    assert any(
+        "ada@desk" in line for line in run("deploy", "v2", "--dry-run", "-e", EMPTY, code=1).splitlines()
+    )
     said = run("unlock", "-y", "-e", EMPTY)
     assert "ada@desk holds the lock since" in said
     assert said.splitlines()[1:] == [
@@ -229,3 +234,26 @@ def test_the_fleet_is_the_one_of_the_stack(full):
     ]
     with pytest.raises(CorralError, match=r"There is no stack \S+nobodys with a group of app servers"):
         world.servers(simulated.environment(settings.aws.endpoint_url, "branch/nobodys"))
+
+
+def test_outcomes_are_for_programs_too(run, full, tmp_path):
+    _, bucket, _ = full
+    v4 = made(tmp_path, "v4")
+    tried = json.loads(run("publish", str(v4), "-e", FULL, "--dry-run", "--json"))
+    assert (tried["version"], tried["added"]) == ("v4", True)
+    assert "v4" not in {one.version for one in store.published(bucket)}
+    assert json.loads(run("publish", str(v4), "-e", FULL, "--json"))["added"] is True
+    assert json.loads(run("publish", str(v4), "-e", FULL, "--json"))["added"] is False
+    assert json.loads(run("void", "v4", "--why", "it leaks", "-e", FULL, "--json"))["bad"] is True
+    lock.Holder(bucket, "ada@desk", 30).take("v2")
+    broken = json.loads(run("unlock", "-y", "--json", "-e", FULL))
+    assert (broken["lock"]["owner"], broken["broken"]) == ("ada@desk", True)
+    assert broken["go_on"] == "corral release deploy v2 -e test"
+    assert json.loads(run("unlock", "-y", "--json", "-e", FULL))["lock"] is None
+
+
+def test_a_dry_run_by_percent_shows_the_waves(run, full):
+    settings, _, _ = full
+    said = json.loads(run("deploy", "v2", "-e", FULL, "--progressive", "--dry-run", "--json"))
+    assert len(said["batches"]) >= 1
+    assert sorted(said["batches"][-1]) == sorted(host.private_address for host in world.servers(settings))
