@@ -49,6 +49,10 @@ sleep 5
 for name in $(runuser -u app -- ls /srv/app/releases); do pm2 delete "/^app-$name-.*/"; done
 """
 RELOAD = f"{PM2} cd /srv/naive && pm2 reload naive"
+# What is promised: no request fails, no message is lost or shown twice, no outage is as long as this.
+OUTAGE_MS = 1000
+# Changes under which it was not kept.
+NOTICED: list[str] = []
 CRASH = f"{PM2} cd /srv/naive && echo 'process.exit(1);' >server/main.js && pm2 reload naive"
 RESTORE = "systemctl restart corral-app && rm -rf /srv/naive"
 
@@ -69,6 +73,8 @@ def main() -> None:
         scaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=["HealthCheck"])
         with tempfile.TemporaryDirectory(prefix="corral-bench-") as scratch:
             measure(bucket, base.version, Path(scratch))
+        if NOTICED:
+            sys.exit(f"bench: somebody noticed: {'; '.join(NOTICED)}")
     finally:
         scaling.resume_processes(AutoScalingGroupName=group)
         scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=before["DesiredCapacity"])
@@ -147,6 +153,9 @@ def row(name: str, rate: int, change: Callable[[], object]) -> None:
     line(name, (*visits, *chats, f"{seconds:.1f}"))
     if load["failed"]:
         say(f"failed: {load['failures']}")
+    noticed = load["failed"] or chat["lost"] or chat["twice"] or chat["longest_outage_ms"] >= OUTAGE_MS
+    if noticed and not name.startswith("naive"):
+        NOTICED.append(name)
 
 
 def line(name: str, values: Iterable[object]) -> None:
