@@ -244,6 +244,29 @@ def test_while_the_database_is_away_a_release_is_not_to_blame(fleet, bucket, bas
     assert runs(fleet) == [base] * 2
 
 
+def test_who_is_replaced_meanwhile_is_missed_by_nobody_and_its_heir_runs_the_release(fleet, base, publish):
+    version = publish(OTHER)
+    first, second = fleet.members("app")
+    command = [BIN / "corral", "release", "deploy", version, "-e", "lab"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as driver:
+        held = f"grep -q '^{version} ' {HOLD}"
+        wait_for("the first server has it", lambda: fleet.shell(first, held, check=False).returncode == 0, 90)
+        fleet.client("autoscaling").terminate_instance_in_auto_scaling_group(
+            InstanceId=second.instance_id, ShouldDecrementDesiredCapacity=False
+        )
+        _, said = driver.communicate(timeout=300)
+    assert driver.returncode == 0, said
+
+    def heirs():
+        found = fleet.members("app")
+        return len(found) == 2 and second not in found
+
+    wait_for("there are two again", heirs, 120)
+    assert runs(fleet) == [version] * 2
+    run("corral", "lab", "wait", "--healthy")
+    release("deploy", base)
+
+
 def test_a_driver_that_is_killed_leaves_a_fleet_that_serves(fleet, bucket, base, publish):
     version = publish(OTHER)
     first, _ = fleet.members("app")

@@ -357,3 +357,51 @@ def test_whoever_lost_the_lock_moves_nothing_any_more(when):
         world.roll_out(batch_size=2)
     assert (world.named, world.bad) == (OLD, {})
     assert "turn back" not in world.story
+
+
+class Killed(BaseException):
+    """What a driver dies of."""
+
+
+class Mortal(World):
+    """One whose driver is killed when it is about to do its step number `last`."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.last, self.steps = last, 0
+
+
+def mortal(name):
+    def step(self, *words, **more):
+        self.steps += 1
+        if self.steps == self.last:
+            raise Killed
+        return getattr(World, name)(self, *words, **more)
+
+    return step
+
+
+for each in ("servers", "sign_of_life", "bring", "unhealthy", "hook", "point", "turn_back", "blame"):
+    setattr(Mortal, each, mortal(each))
+
+
+@pytest.mark.parametrize("then", [OLD, NEW], ids=["rollback", "deploy"])
+@pytest.mark.parametrize("refused", [False, True], ids=["while it goes well", "while it goes back"])
+def test_killed_at_any_step_the_next_rollout_finishes_cleanly(then, refused):
+    for last in range(1, 1000):
+        world = Mortal(last)
+        if refused:
+            world.fails[7, NEW] = REFUSED
+        try:
+            world.roll_out(batch_size=2)
+        except Killed:
+            pass
+        except CorralError:
+            break
+        else:
+            break
+        assert world.now() <= {OLD, NEW}
+        world.last, world.fails = 0, {}
+        Rollout(world, then, world.named, Wanted(batch_size=2), world.story.append).run()
+        assert (world.now(), world.named) == ({then}, then), f"killed at step {last}"
+    assert last > 15
