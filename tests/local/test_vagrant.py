@@ -67,16 +67,16 @@ def test_machines_come_by_role_with_what_differs_from_aws(monkeypatch):
 
 
 def test_the_newest_release_built_here_is_sent(monkeypatch, tmp_path):
-    monkeypatch.setattr(vagrant, "ROOT", tmp_path)
+    monkeypatch.setattr(vagrant, "STATE", tmp_path)
     monkeypatch.setattr(vagrant.runtimes, "archives", lambda *_: {})
     with pytest.raises(CorralError, match="corral release build"):
         vagrant._archives()
     for age, version in enumerate(["newest", "old", "older"]):
-        directory = tmp_path / ".corral/releases" / version
+        directory = tmp_path / "releases" / version
         directory.mkdir(parents=True)
         (directory / "manifest.json").touch()
         os.utime(directory / "manifest.json", (1000 - age, 1000 - age))
-    assert vagrant._archives()["release_directory"].endswith("/.corral/releases/newest")
+    assert vagrant._archives()["release_directory"].endswith("/releases/newest")
 
 
 def test_no_machine_is_a_sentence(monkeypatch):
