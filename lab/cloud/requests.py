@@ -30,6 +30,8 @@ def resources(service: str, action: str, response: Any) -> list[str]:
         group = response.autoscaling_backend.autoscaling_groups.get(name)
         unknown = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{name}"
         return [group.arn if group else unknown]
+    if service == "cloudformation" and (name := response.querystring.get("StackName", [""])[0]):
+        return [name if ":" in name else f"arn:aws:cloudformation:{region}:{account}:stack/{name}/*"]
     if service == "ec2" and action in {"AttachVolume", "DetachVolume"}:
         # Both must be allowed.
         return [f"arn:aws:ec2:{region}:{account}:{each}" for each in _volume_and_instance(response)]
