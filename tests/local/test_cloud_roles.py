@@ -233,3 +233,17 @@ def test_a_boundary_holds_what_the_roles_own_policies_allow(account):
         account.as_role("s3", "app").get_object(Bucket=BUCKET, Key=key)
     iam.delete_role_permissions_boundary(RoleName="chat-lab-app")
     assert ssm.get_parameter(**asked)["Parameter"]["Value"] == "secret"
+
+
+def test_the_release_server_finds_its_stack_and_learns_what_is_not_there(account):
+    stacks, s3 = account.as_role("cloudformation", "release"), account.as_role("s3", "release")
+    (group,) = stacks.describe_stack_resources(StackName="chat-lab", LogicalResourceId="AppGroup")[
+        "StackResources"
+    ]
+    assert group["PhysicalResourceId"] == "chat-lab-app"
+    with refused("AccessDenied"):
+        stacks.describe_stack_resources(StackName="chat-live")
+    with refused("AccessDenied"):
+        account.as_role("cloudformation", "app").describe_stack_resources(StackName="chat-lab")
+    with refused("NoSuchKey"):
+        s3.get_object(Bucket=BUCKET, Key="environments/lab/app/lock.json")
