@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from corral.errors import CorralError
 from corral.fleet import Host
 from corral.reports import printable
 from corral.settings import ROOT, Settings
@@ -86,6 +87,13 @@ def pyinfra(settings: Settings, log: Path, root: Path = ROOT) -> Run:
     environment = os.environ | {"CORRAL_ENV": settings.reference, "NO_COLOR": "1"}
 
     def run(arguments: list[str]) -> tuple[int, list[str]]:
+        # pyinfra would take the name of a missing file for that of a host, and end well.
+        if not (root / INVENTORY).is_file():
+            raise CorralError(
+                f"{root} has no {INVENTORY}, as on a server: no rollout can be pushed from here.",
+                "Deploy from a checkout of this repository, on a machine that reaches the hosts.",
+                "docs/rollouts.md",
+            )
         lines: list[str] = []
         with log.open("a", encoding="utf-8") as file:
             print("$ pyinfra", *COMMAND[2:], *arguments, file=file, flush=True)

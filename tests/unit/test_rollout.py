@@ -6,7 +6,8 @@ from corral.errors import CorralError
 from corral.fleet import Host
 from corral.rollout import plan
 from corral.rollout.driver import Rollout
-from corral.rollout.push import Pushed, judge, push
+from corral.rollout.push import Pushed, judge, push, pyinfra
+from corral.settings import load
 from corral.settings.changing import Rollout as Wanted
 
 OLD, NEW = "1.0", "2.0"
@@ -405,3 +406,10 @@ def test_killed_at_any_step_the_next_rollout_finishes_cleanly(then, refused):
         Rollout(world, then, world.named, Wanted(batch_size=2), world.story.append).run()
         assert (world.now(), world.named) == ({then}, then), f"killed at step {last}"
     assert last > 15
+
+
+def test_without_the_inventory_nothing_is_pushed(tmp_path):
+    """pyinfra takes the name of a missing file for that of a host, and ends well without any."""
+    run = pyinfra(load("lab"), tmp_path / "log", tmp_path)
+    with pytest.raises(CorralError, match="no rollout can be pushed from here"):
+        run(["inventory/aws.py", "deploy.py"])
