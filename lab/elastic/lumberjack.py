@@ -101,12 +101,16 @@ def _unpacked(packed: bytes) -> bytes:
 
 def _event(text: bytes) -> dict[str, Any]:
     try:
-        event = json.loads(text.decode(errors="replace"))
-    except ValueError as error:
+        event = json.loads(text.decode(errors="replace"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"an event is not JSON: {error}") from error
     if not isinstance(event, dict):
         raise ProtocolError("an event is no JSON object")
     return event
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _number(stream: BinaryIO, most: int = 2**32) -> int:

@@ -50,13 +50,13 @@ def parse_time(text: str) -> datetime | None:
             if match
             else None
         )
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def write_time(moment: datetime) -> str:
     """As Beats write it: UTC, with milliseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_line(event: Event, line: str, ndjson: dict[str, Any]) -> None:

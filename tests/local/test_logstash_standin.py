@@ -1,0 +1,301 @@
+"""The lab's Logstash, alone and behind the lab's Filebeat: nothing is lost, nothing is in the store twice."""
+
+import json
+import socket
+import ssl
+import threading
+import time
+import urllib.request
+from functools import partial
+
+import pytest
+
+from lab.elastic import lumberjack
+from tests.local.elastic import Authority, Filebeat, Program, line, run, stamp, until
+from tests.local.elastic_store import Store
+from tests.local.ports import free_port
+
+PIPELINE = """
+# What the role would write.
+input {
+  beats {
+    port => %(beats)s
+    host => "127.0.0.1"
+    ssl_enabled => true
+    ssl_certificate => "%(certificate)s"
+    ssl_key => "%(key)s"
+    ssl_certificate_authorities => ["%(ca)s"]
+    ssl_client_authentication => "required"
+    enrich => none
+  }
+}
+filter {
+  if [log][file][fingerprint] {
+    mutate {
+      add_field => { "[@metadata][_id]" => "%%{[host][name]}-%%{[log][file][fingerprint]}-%%{[log][offset]}" }
+    }
+  } else {
+    fingerprint {
+      source => ["[host][name]", "@timestamp", "message"]
+      concatenate_sources => true
+      method => "SHA256"
+      target => "[@metadata][_id]"
+    }
+  }
+  json { source => "message" target => "line" tag_on_failure => ["not_json"] }
+  if "not_json" not in [tags] {
+    date { match => ["[line][@timestamp]", "ISO8601"] remove_field => ["[line][@timestamp]"] }
+    mutate { rename => { "[line][message]" => "message" "[line][number]" => "number" } }
+  }
+}
+output {
+  elasticsearch {
+    hosts => ["http://127.0.0.1:%(store)s"]
+    user => "writer"
+    password => "${PASSWORD}"
+    data_stream => "true"
+    data_stream_dataset => "app"
+    data_stream_namespace => "lab"
+    document_id => "%%{[@metadata][_id]}"
+    retry_initial_interval => 0.1
+    retry_max_interval => 0.3
+    silence_errors_in_log => ["version_conflict_engine_exception"]
+  }
+}
+"""
+
+
+class Logstash:
+    """A Logstash of one's own below `folder`, with a queue on disk and dead letters; its store."""
+
+    def __init__(self, folder, authority, **settings):
+        self.folder = folder
+        (folder / "etc/conf.d").mkdir(parents=True)
+        self.ports = {"beats": free_port(), "store": free_port(), "api": free_port()}
+        certificate, key = authority.pair("logstash")
+        names = self.ports | {"certificate": certificate, "key": key, "ca": authority.ca}
+        (folder / "etc/conf.d/main.conf").write_text(PIPELINE % names)
+        (folder / "etc/pipelines.yml").write_text(
+            json.dumps([{"pipeline.id": "main", "path.config": f"{folder}/etc/conf.d/*.conf"}])
+        )
+        given = {
+            "path.data": str(folder / "data"),
+            "queue.type": "persisted",
+            "queue.checkpoint.writes": 1,
+            "dead_letter_queue.enable": True,
+            "api.http.port": self.ports["api"],
+        }
+        (folder / "etc/logstash.yml").write_text(json.dumps(given | settings))
+        self.store = Store(self.ports["store"])
+
+    def program(self):
+        arguments = ["--path.settings", self.folder / "etc"]
+        return Program(
+            "lab.elastic.logstash", *arguments, log=self.folder / "logstash.out", PASSWORD="secret"
+        )
+
+    def numbers(self):
+        return [document.get("number") for document in list(self.store.documents.values())]
+
+    def letters(self):
+        folder = self.folder / "data/dead_letter_queue/main"
+        return [json.loads(each) for path in folder.glob("*.log") for each in path.read_text().splitlines()]
+
+    def stats(self):
+        url = f"http://127.0.0.1:{self.ports['api']}/_node/stats/pipelines"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["pipelines"]["main"]
+
+    def has(self, count):
+        return len(self.store.documents) >= count
+
+    def listens(self):
+        with socket.socket() as attempt:
+            return attempt.connect_ex(("127.0.0.1", self.ports["beats"])) == 0
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path / "pki")
+
+
+@pytest.fixture
+def logstash(tmp_path, authority):
+    found = Logstash(tmp_path / "elk", authority)
+    yield found
+    found.store.stop()
+
+
+def client(authority, port):
+    """A connection by mutual TLS, as Filebeat's."""
+    context = ssl.create_default_context(cafile=authority.ca)
+    context.load_cert_chain(*authority.pair("app-1"))
+    raw = socket.create_connection(("127.0.0.1", port), timeout=30)
+    return context.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
+def event(number, said=None):
+    text = json.dumps({"message": f"line {number}", "number": said or number})
+    fields = {"@timestamp": stamp(0), "message": text, "host": {"name": "app-1"}}
+    return json.dumps(fields | {"log": {"offset": number, "file": {"fingerprint": "f"}}}).encode()
+
+
+def write_lines(log, total, rate):
+    """Write numbered lines to a file, at a rate per second, and rotate it by rename now and then."""
+    start = time.monotonic()
+    file = log.open("a")
+    for number in range(total):
+        file.write(line(number))
+        file.flush()
+        if number % 400 == 399:
+            file.close()
+            log.rename(log.with_name(f"app.log.{number}"))
+            file = log.open("a")
+        time.sleep(max(0.0, start + number / rate - time.monotonic()))
+    file.close()
+
+
+def test_whoever_is_killed_each_line_is_in_the_store_once(tmp_path, authority, logstash):
+    filebeat = Filebeat(tmp_path / "app", logstash.ports["beats"], authority, parsers=[])
+    total = 2000
+    log = filebeat.logs / "app.log"
+    with filebeat.program() as shipper, logstash.program() as pipeline:
+        writer = threading.Thread(target=write_lines, args=(log, total, 200), daemon=True)
+        writer.start()
+        for turn in range(6):
+            until(partial(logstash.has, turn * 150 + 1), pipeline.log)
+            killed = (shipper, pipeline)[turn % 2]
+            killed.kill()
+            if turn == 3:
+                logstash.store.stop()
+            killed.start()
+            if turn == 3:
+                time.sleep(1)
+                logstash.store.start()
+            if turn == 4:
+                logstash.store.busy = True
+                time.sleep(0.5)
+                logstash.store.busy = False
+        writer.join()
+        until(lambda: len(logstash.store.documents) >= total, pipeline.log)
+        time.sleep(1)
+    documents = list(logstash.store.documents.values())
+    assert sorted(each["number"] for each in documents) == list(range(total))
+    assert all(each["@timestamp"] == stamp(each["number"]) for each in documents)
+    assert {key[0] for key in logstash.store.documents} == {"logs-app-lab"}
+    # Those that were sent again after a kill: known by their ids.
+    assert logstash.store.refused > 0
+    assert logstash.letters() == []
+    assert set(logstash.store.seen) == {("/_bulk", "application/x-ndjson", "Basic d3JpdGVyOnNlY3JldA==")}
+
+
+def test_what_was_acknowledged_while_the_store_was_away_survives_a_kill(authority, logstash):
+    logstash.store.stop()
+    with logstash.program() as program:
+        until(logstash.listens, program.log)
+        with client(authority, logstash.ports["beats"]) as connection:
+            for start in range(0, 1000, 100):
+                connection.sendall(lumberjack.window([event(start + each) for each in range(100)], 3))
+                assert lumberjack.read_acknowledgement(connection.makefile("rb")) == 100
+        until(lambda: "unreachable or down" in program.log(), program.log)
+        # Up to a batch is under way.
+        assert logstash.stats()["queue"]["events_count"] >= 875
+        program.kill()
+        program.start()
+        until(logstash.listens, program.log)
+        logstash.store.start()
+        until(lambda: len(logstash.store.documents) == 1000, program.log)
+        assert sorted(logstash.numbers()) == list(range(1000))
+        program.process.terminate()
+        assert program.process.wait(20) == 0
+        program.start()
+        until(logstash.listens, program.log)
+        assert logstash.stats()["queue"]["events_count"] == 0
+    assert logstash.store.refused == 0
+
+
+def test_what_the_store_refuses_is_a_dead_letter_and_the_rest_goes_on(authority, logstash):
+    with logstash.program() as program:
+        until(logstash.listens, program.log)
+        with client(authority, logstash.ports["beats"]) as connection:
+            events = [
+                event(1),
+                event(2, "none"),
+                event(1),
+                b'{"message": "no json", "tags": 7}',
+                event(3),
+            ]
+            connection.sendall(lumberjack.window(events, 0))
+            assert lumberjack.read_acknowledgement(connection.makefile("rb")) == 5
+        until(lambda: len(logstash.store.documents) == 3, program.log)
+        until(logstash.letters, program.log)
+    assert (sorted(map(str, logstash.numbers())), logstash.store.refused) == (["1", "3", "None"], 1)
+    (plain,) = (each for each in logstash.store.documents.values() if each.get("number") is None)
+    assert (plain["message"], plain["tags"]) == ("no json", [7, "not_json"])
+    (letter,) = logstash.letters()
+    assert letter["event"]["number"] == "none" and "status: 400" in letter["reason"]
+
+
+def test_a_full_queue_holds_the_sender_and_says_that_it_lives(tmp_path, authority):
+    sizes = {"queue.max_bytes": "4kb", "queue.page_capacity": "2kb"}
+    logstash = Logstash(tmp_path / "small", authority, **sizes)
+    logstash.store.stop()
+    with logstash.program() as program:
+        until(logstash.listens, program.log)
+        with client(authority, logstash.ports["beats"]) as connection:
+            stream = connection.makefile("rb")
+            sent = 0
+            while True:
+                connection.sendall(lumberjack.window([event(sent + each) for each in range(10)], 3))
+                sent += 10
+                if not (answer := lumberjack.read_acknowledgement(stream)):
+                    break
+                assert answer == 10 and sent < 100
+            logstash.store.start()
+            while not answer:
+                answer = lumberjack.read_acknowledgement(stream)
+            assert answer == 10
+            until(lambda: len(logstash.store.documents) == sent, program.log)
+    logstash.store.stop()
+    assert sorted(logstash.numbers()) == list(range(sent))
+    assert len(list((logstash.folder / "data/queue/main").glob("page.*"))) <= 2
+
+
+def test_who_has_no_certificate_of_ours_is_refused(tmp_path, authority, logstash):
+    strange = Authority(tmp_path / "other").pair("app-1")
+    with logstash.program() as program:
+        until(logstash.listens, program.log)
+        for pair in (None, strange):
+            context = ssl.create_default_context(cafile=authority.ca)
+            if pair:
+                context.load_cert_chain(*pair)
+            raw = socket.create_connection(("127.0.0.1", logstash.ports["beats"]), timeout=30)
+            # With TLS 1.3 a client hears of it only when it reads.
+            with (
+                pytest.raises((OSError, EOFError)),
+                raw,
+                context.wrap_socket(raw, server_hostname="localhost") as tls,
+            ):
+                tls.sendall(lumberjack.window([event(1)], 3))
+                lumberjack.read_acknowledgement(tls.makefile("rb"))
+        # And what is no Lumberjack disturbs nobody.
+        with client(authority, logstash.ports["beats"]) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert connection.recv(100) == b""
+        with client(authority, logstash.ports["beats"]) as connection:
+            connection.sendall(lumberjack.window([event(2)], 3))
+            assert lumberjack.read_acknowledgement(connection.makefile("rb")) == 1
+        until(lambda: logstash.numbers() == [2], program.log)
+
+
+def test_the_commands(logstash):
+    where = ["--path.settings", logstash.folder / "etc"]
+    code, said = run("lab.elastic.logstash", *where, "--config.test_and_exit", PASSWORD="x")
+    assert (code, said.splitlines()[0]) == (0, "Configuration OK")
+    code, said = run("lab.elastic.logstash", *where, "-t")
+    assert code == 1 and "Replacement variable `PASSWORD` is not defined" in said
+    assert "logstash 8.19.21" in run("lab.elastic.logstash", "--version")[1]
+    with logstash.program() as program:
+        until(logstash.listens, program.log)
+        code, said = run("lab.elastic.logstash", *where, PASSWORD="x")
+        assert code == 1 and "already another instance using the configured" in said
