@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.commands import run
-from lab.elastic import packages
+from lab.elastic import engine, packages
 from lab.elastic.packages import Package
 
 APT = Path("packages/8.x/apt")
@@ -29,18 +29,22 @@ def ensure(directory: Path, tell: Callable[[str], None]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / hashlib.sha256(packages.sources()).hexdigest()[:16]
     if not target.exists():
-        for old in directory.glob("????????????????*"):
+        for old in directory.glob("[0-9a-f]" * 16 + "*"):
             shutil.rmtree(old)
         partial = target.with_suffix(".partial")
-        _build(partial, directory / "key", tell)
+        _build(partial, directory / "key", directory / "archives", tell)
         partial.rename(target)
     return target
 
 
-def _build(root: Path, key: Path, tell: Callable[[str], None]) -> None:
+def _build(root: Path, key: Path, cache: Path, tell: Callable[[str], None]) -> None:
     pool = root / APT / "pool"
     pool.mkdir(parents=True)
     built = []
+    tell("Elasticsearch's engine, by Maven")
+    archive = engine.fetch(cache)
+    tell("package elasticsearch: Elastic's own engine")
+    built.append(packages.build("elasticsearch", pool, lambda _, root: engine.lay_out(archive, root)))
     for name in _STAND_INS:
         tell(f"package {name}: the lab's stand-in")
         built.append(packages.build(name, pool, packages.stand_in))

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from lab.elastic import packages, repository
+from tests.local.elastic_engine import engine_archive
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return repository.ensure(tmp_path_factory.mktemp("r"), lambda _: None)
+    folder = tmp_path_factory.mktemp("r")
+    engine_archive(folder / "archives")
+    return repository.ensure(folder, lambda _: None)
 
 
 def command(*words, **more):
@@ -45,7 +48,7 @@ def apt(root, tmp_path_factory):
 
 
 def test_apt_trusts_it_and_finds_each_package_at_its_version(root, apt):
-    versions = {"filebeat": "8.19.21", "logstash": "1:8.19.21-1"}
+    versions = {"elasticsearch": "8.19.21", "filebeat": "8.19.21", "logstash": "1:8.19.21-1"}
     for name, version in versions.items():
         assert f"Candidate: {version}\n" in apt("apt-cache", "policy", name)
     folder = root / repository.APT / "dists/stable"
@@ -79,7 +82,7 @@ def test_what_runs_on_a_host_is_whole(unpacked):
 
 def test_units_and_settings_are_the_vendors(root, unpacked):
     units = sorted(path.name for path in unpacked.glob("usr/lib/systemd/system/*"))
-    assert units == ["filebeat.service", "logstash.service"]
+    assert units == ["elasticsearch.service", "filebeat.service", "logstash.service"]
     for path in (root / repository.APT).glob("pool/*.deb"):
         conffiles = command("dpkg-deb", "--info", path, "conffiles").split()
         assert conffiles and all(Path(f"{unpacked}{each}").is_file() for each in conffiles)

@@ -1,0 +1,121 @@
+"""A real Elasticsearch for tests, from the lab's package: its archive is fetched once and kept."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from corral.errors import CorralError
+from lab.elastic import engine
+from tests.local.elastic import until
+from tests.local.ports import free_port
+
+# Kept between runs, as pytest's own cache is: it is a hundred megabytes.
+CACHE = Path(__file__).resolve().parents[2] / ".corral/elastic"
+NOBODY = 65534
+ROLES = {
+    "logs_writer": {"indices": [{"names": ["logs-*"], "privileges": ["auto_configure", "create_doc"]}]},
+    "logs_reader": {"indices": [{"names": ["logs-*"], "privileges": ["read", "view_index_metadata"]}]},
+}
+USERS = {"writer": "logs_writer", "reader": "logs_reader", "operator": "superuser"}
+
+
+def engine_archive(folder):
+    """Put the engine's archive into a folder; skips aloud where it can't be had."""
+    try:
+        archive = engine.fetch(CACHE)
+    except CorralError as error:
+        pytest.skip(f"no Elasticsearch to be had here: {error}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / archive.name).symlink_to(archive)
+
+
+class Elasticsearch:
+    """One node below `folder`, of the package's files in `root`, with TLS and accounts in files."""
+
+    def __init__(self, root, folder, authority):
+        self.folder, self.port = folder, free_port()
+        self._home = root / "usr/share/elasticsearch"
+        shutil.copytree(root / "etc/elasticsearch", folder / "etc")
+        for each in ("data", "logs", "tmp"):
+            (folder / each).mkdir()
+        certificate, key = authority.pair("elasticsearch")
+        for path in (certificate, key):
+            shutil.copy(path, folder / "etc" / path.name)
+        self._context = ssl.create_default_context(cafile=authority.ca)
+        settings = {
+            "path.data": str(folder / "data"),
+            "path.logs": str(folder / "logs"),
+            "discovery.type": "single-node",
+            "network.host": "127.0.0.1",
+            "http.port": self.port,
+            "transport.port": free_port(),
+            "node.store.allow_mmap": False,
+            "xpack.security.enabled": True,
+            "xpack.security.http.ssl": {
+                "enabled": True,
+                "certificate": certificate.name,
+                "key": key.name,
+            },
+        }
+        (folder / "etc/elasticsearch.yml").write_text(json.dumps(settings))
+        # Elasticsearch reads this file role by role: each one's name begins a line.
+        roles = [f"{name}: {json.dumps(role)}\n" for name, role in ROLES.items()]
+        (folder / "etc/roles.yml").write_text("".join(roles))
+        hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()
+        (folder / "etc/users").write_text("".join(f"{name}:{hashed}\n" for name in USERS))
+        (folder / "etc/users_roles").write_text("".join(f"{role}:{name}\n" for name, role in USERS.items()))
+        options = folder / "etc/jvm.options"
+        options.write_text(options.read_text().replace("/var/log/elasticsearch", str(folder / "logs")))
+        (folder / "etc/jvm.options.d/heap.options").write_text("-Xms512m\n-Xmx512m\n")
+
+    def __enter__(self):
+        java = Path(shutil.which("java") or pytest.skip("no Java here: Elasticsearch is not tried")).resolve()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "ES_JAVA_HOME": str(java.parents[1]),
+            "ES_PATH_CONF": str(self.folder / "etc"),
+            "ES_TMPDIR": str(self.folder / "tmp"),
+        }
+        become = []
+        if os.geteuid() == 0:
+            become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+            subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", self.folder], check=True)
+        self._log = (self.folder / "console").open("w+")
+        command = [*become, "nice", "-n", "19", self._home / "bin/systemd-entrypoint"]
+        self.process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+        until(self._serves, lambda: (self.folder / "console").read_text()[-3000:], seconds=180)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
+        self._log.close()
+
+    def ask(self, method, path, body=None, user="operator", password="secret"):
+        """Status and answer of one request."""
+        credentials = b64encode(f"{user}:{password}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        url = f"https://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60, context=self._context) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def _serves(self):
+        assert self.process.poll() is None, (self.folder / "console").read_text()[-3000:]
+        try:
+            return self.ask("GET", "/_cluster/health")[0] == 200
+        except OSError:
+            return False
