@@ -17,7 +17,7 @@ from lab.elastic.packages import Package
 APT = Path("packages/8.x/apt")
 KEY = Path("GPG-KEY-elasticsearch")
 _ARCHITECTURES = ("amd64", "arm64")
-_STAND_INS = ("filebeat", "logstash")
+_STAND_INS = ("filebeat", "kibana", "logstash")
 
 
 def ensure(directory: Path, tell: Callable[[str], None]) -> Path:

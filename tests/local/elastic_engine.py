@@ -50,6 +50,7 @@ class Elasticsearch:
         certificate, key = authority.pair("elasticsearch")
         for path in (certificate, key):
             shutil.copy(path, folder / "etc" / path.name)
+        self.authority = authority
         self._context = ssl.create_default_context(cafile=authority.ca)
         settings = {
             "path.data": str(folder / "data"),
@@ -76,22 +77,22 @@ class Elasticsearch:
         options = folder / "etc/jvm.options"
         options.write_text(options.read_text().replace("/var/log/elasticsearch", str(folder / "logs")))
         (folder / "etc/jvm.options.d/heap.options").write_text("-Xms512m\n-Xmx512m\n")
-
-    def __enter__(self):
         java = Path(shutil.which("java") or pytest.skip("no Java here: Elasticsearch is not tried")).resolve()
-        environment = {
+        self._environment = {
             "PATH": os.environ["PATH"],
             "ES_JAVA_HOME": str(java.parents[1]),
-            "ES_PATH_CONF": str(self.folder / "etc"),
-            "ES_TMPDIR": str(self.folder / "tmp"),
+            "ES_PATH_CONF": str(folder / "etc"),
+            "ES_TMPDIR": str(folder / "tmp"),
         }
-        become = []
+        self._become = []
         if os.geteuid() == 0:
-            become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-            subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", self.folder], check=True)
+            self._become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+            subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder], check=True)
+
+    def __enter__(self):
         self._log = (self.folder / "console").open("w+")
-        command = [*become, "nice", "-n", "19", self._home / "bin/systemd-entrypoint"]
-        self.process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+        command = [*self._become, "nice", "-n", "19", self._home / "bin/systemd-entrypoint"]
+        self.process = subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log)
         until(self._serves, lambda: (self.folder / "console").read_text()[-3000:], seconds=180)
         return self
 
@@ -99,6 +100,18 @@ class Elasticsearch:
         self.process.terminate()
         self.process.wait(60)
         self._log.close()
+
+    def token(self, account):
+        """A new token of a service account, such as elastic/kibana; it is in the file service_tokens."""
+        tool = self._home / "bin/elasticsearch-service-tokens"
+        done = subprocess.run(
+            [*self._become, tool, "create", account, "corral"],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.rpartition(" = ")[2].strip()
 
     def ask(self, method, path, body=None, user="operator", password="secret"):
         """Status and answer of one request."""

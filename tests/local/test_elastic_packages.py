@@ -48,7 +48,12 @@ def apt(root, tmp_path_factory):
 
 
 def test_apt_trusts_it_and_finds_each_package_at_its_version(root, apt):
-    versions = {"elasticsearch": "8.19.21", "filebeat": "8.19.21", "logstash": "1:8.19.21-1"}
+    versions = {
+        "elasticsearch": "8.19.21",
+        "filebeat": "8.19.21",
+        "kibana": "8.19.21",
+        "logstash": "1:8.19.21-1",
+    }
     for name, version in versions.items():
         assert f"Candidate: {version}\n" in apt("apt-cache", "policy", name)
     folder = root / repository.APT / "dists/stable"
@@ -71,18 +76,16 @@ def unpacked(root, tmp_path_factory):
 
 def test_what_runs_on_a_host_is_whole(unpacked):
     """Each program, by nothing but what its package holds and Debian's Python."""
-    for name in ("filebeat", "logstash"):
+    for name in ("filebeat", "kibana", "logstash"):
         launcher = (unpacked / f"usr/share/{name}/bin/{name}").read_text()
         script = launcher.replace("/usr/share", f"{unpacked}/usr/share")
-        said = command(
-            "sh", "-c", script, name, {"filebeat": "version", "logstash": "--version"}[name], cwd="/"
-        )
+        said = command("sh", "-c", script, name, "version" if name == "filebeat" else "--version", cwd="/")
         assert "8.19.21" in said
 
 
 def test_units_and_settings_are_the_vendors(root, unpacked):
     units = sorted(path.name for path in unpacked.glob("usr/lib/systemd/system/*"))
-    assert units == ["elasticsearch.service", "filebeat.service", "logstash.service"]
+    assert units == ["elasticsearch.service", "filebeat.service", "kibana.service", "logstash.service"]
     for path in (root / repository.APT).glob("pool/*.deb"):
         conffiles = command("dpkg-deb", "--info", path, "conffiles").split()
         assert conffiles and all(Path(f"{unpacked}{each}").is_file() for each in conffiles)

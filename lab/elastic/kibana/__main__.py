@@ -1,0 +1,52 @@
+"""kibana: runs the stand-in by its kibana.yml."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from lab.elastic.kibana import configuration
+from lab.elastic.kibana.configuration import VERSION
+from lab.elastic.kibana.saved_objects import SavedObjects
+from lab.elastic.kibana.server import Kibana
+from lab.elastic.kibana.store import Store
+from lab.elastic.settings import SettingsError
+
+# A wrong configuration: processExitCode in ensure_valid_configuration.ts.
+_INVALID = 64
+
+
+def main() -> int:
+    """Serve until SIGTERM; the exit code."""
+    parser = argparse.ArgumentParser("kibana", allow_abbrev=False)
+    parser.add_argument(
+        "-c", "--config", default=f"{os.environ.get('KBN_PATH_CONF', '/etc/kibana')}/kibana.yml"
+    )
+    parser.add_argument("--version", action="store_true")
+    given = parser.parse_args()
+    if given.version:
+        print(f"{VERSION} (the lab's stand-in)")
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        found = configuration.settings(Path(given.config))
+        data = Path(found["path.data"])
+        data.mkdir(parents=True, exist_ok=True)
+        address = (found["server.host"], found["server.port"])
+        name = found["server.name"] or socket.gethostname()
+        server = Kibana(address, name, Store(found), SavedObjects(data / "saved_objects.ndjson"))
+    except SettingsError as error:
+        print(f"FATAL  Error: {error}", file=sys.stderr)
+        return _INVALID
+    except OSError as error:
+        print(f"FATAL  Error: {error}", file=sys.stderr)
+        return 1
+    print(f"Kibana is now available at http://{address[0]}:{address[1]}", flush=True)
+    server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

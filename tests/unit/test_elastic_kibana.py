@@ -1,0 +1,39 @@
+"""Settings of the lab's Kibana: what it says to what it doesn't take."""
+
+import json
+
+import pytest
+
+from lab.elastic.kibana.configuration import settings
+from lab.elastic.settings import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"server.prt": 1}, r'Unknown configuration key\(s\): "server.prt"\. Check for spelling errors'),
+        ({"logging.dest": "x"}, r'Unknown configuration key\(s\): "logging.dest"'),
+        (
+            {"xpack.security.encryptionKey": "abc"},
+            r"\[xpack.security\].encryptionKey\]: value has length \[3\] but",
+        ),
+        ({"elasticsearch.username": "elastic"}, 'value of "elastic" is forbidden'),
+        (
+            {"elasticsearch": {"username": "kibana", "serviceAccountToken": "x"}},
+            'serviceAccountToken cannot be specified when "username" is also set',
+        ),
+        ({"server.publicBaseUrl": "logs.test"}, "expected URI with scheme"),
+        ({"elasticsearch.ssl.verificationMode": "strict"}, "types that failed validation"),
+    ],
+)
+def test_a_kibana_yml_that_is_refused(tmp_path, given, said):
+    (tmp_path / "kibana.yml").write_text(json.dumps(given))
+    with pytest.raises(SettingsError, match=said):
+        settings(tmp_path / "kibana.yml")
+
+
+def test_the_defaults_are_those_of_the_reference(tmp_path):
+    (tmp_path / "kibana.yml").write_text("# nothing\n")
+    found = settings(tmp_path / "kibana.yml")
+    assert (found["server.host"], found["server.port"]) == ("localhost", 5601)
+    assert found["elasticsearch.hosts"] == ["http://localhost:9200"]
