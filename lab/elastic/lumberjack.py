@@ -49,7 +49,8 @@ def acknowledgement(version: int, number: int) -> bytes:
 
 def read_acknowledgement(stream: BinaryIO) -> int:
     """The number of the last event that the peer has; raises ProtocolError, EOFError, OSError."""
-    kind, number = struct.unpack(">2sI", _exactly(stream, 6))
+    kind: bytes = _exactly(stream, 2)
+    number = _number(stream)
     if kind not in (b"2A", b"1A"):
         raise ProtocolError(f"expected an acknowledgement, got {kind!r}")
     return number
@@ -114,7 +115,7 @@ def _no_constant(name: str) -> None:
 
 
 def _number(stream: BinaryIO, most: int = 2**32) -> int:
-    (number,) = struct.unpack(">I", _exactly(stream, 4))
+    number = int.from_bytes(_exactly(stream, 4), "big")
     if number > most:
         raise ProtocolError(f"a length of {number} is too much")
     return number

@@ -88,7 +88,7 @@ def release(dists: Path, now: datetime) -> str:
 
 def _sign(dists: Path, key: Path, public: Path) -> None:
     """Write InRelease, signed by the lab's own key, and that key for apt's `signed-by`."""
-    gpg = ["gpg", "--homedir", key, "--batch", "--quiet", "--no-tty"]
+    gpg = ["gpg", "--homedir", str(key), "--batch", "--quiet", "--no-tty"]
     try:
         if not (key / "pubring.kbx").exists():
             key.mkdir(mode=0o700, exist_ok=True)

@@ -116,7 +116,7 @@ def size(value: Any) -> int:
     match = re.fullmatch(r"(\d+)\s*([kmgt]?)i?b?", str(value).lower())
     if not match:
         raise ValueError(f"expected a size, got {value!r}")
-    return int(match[1]) * 1024 ** " kmgt".index(match[2] or " ")
+    return int(match[1]) << 10 * " kmgt".index(match[2] or " ")
 
 
 def expand(given: Mapping[str, Any]) -> dict[str, Any]:

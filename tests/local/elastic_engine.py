@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -83,7 +84,11 @@ class Elasticsearch:
             "ES_JAVA_HOME": str(java.parents[1]),
             "ES_PATH_CONF": str(folder / "etc"),
             "ES_TMPDIR": str(folder / "tmp"),
+            "NOTIFY_SOCKET": str(folder / "notify"),
         }
+        # What systemd would hear.
+        self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notified.bind(self._environment["NOTIFY_SOCKET"])
         self._become = []
         if os.geteuid() == 0:
             self._become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
@@ -94,11 +99,15 @@ class Elasticsearch:
         command = [*self._become, "nice", "-n", "19", self._home / "bin/systemd-entrypoint"]
         self.process = subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log)
         until(self._serves, lambda: (self.folder / "console").read_text()[-3000:], seconds=180)
+        self.notified.settimeout(60)
+        assert self.notified.recv(100) == b"READY=1"
         return self
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(60)
+        # As the unit says: SuccessExitStatus.
+        assert self.process.wait(60) == 143
+        self.notified.close()
         self._log.close()
 
     def token(self, account):

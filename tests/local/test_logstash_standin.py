@@ -137,7 +137,7 @@ def test_what_the_store_refuses_is_a_dead_letter_and_the_rest_goes_on(authority,
 
 
 def test_a_full_queue_holds_the_sender_and_says_that_it_lives(tmp_path, authority):
-    sizes = {"queue.max_bytes": "4kb", "queue.page_capacity": "2kb"}
+    sizes = {"queue.max_bytes": "4kb", "queue.page_capacity": "2kb", "dead_letter_queue.enable": False}
     logstash = Logstash(tmp_path / "small", authority, **sizes)
     logstash.store.stop()
     with logstash.program() as program:
@@ -156,6 +156,7 @@ def test_a_full_queue_holds_the_sender_and_says_that_it_lives(tmp_path, authorit
                 answer = lumberjack.read_acknowledgement(stream)
             assert answer == 10
             until(lambda: len(logstash.store.documents) == sent, program.log)
+        assert logstash.stats()["dead_letter_queue"] is None
     logstash.store.stop()
     assert sorted(logstash.numbers()) == list(range(sent))
     assert len(list((logstash.folder / "data/queue/main").glob("page.*"))) <= 2

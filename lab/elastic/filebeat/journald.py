@@ -50,7 +50,7 @@ class Journald:
 
     def read(self, limit: int) -> list[Event]:
         """At most `limit` new events, in the journal's order."""
-        events = []
+        events: list[Event] = []
         while len(events) < limit and not self._lines.empty():
             try:
                 events.append(self._event(json.loads(self._lines.get())))
@@ -96,6 +96,7 @@ def _text(value: Any) -> str:
 
 def _cursor(line: bytes) -> str | None:
     try:
-        return json.loads(line).get("__CURSOR")
+        cursor: str | None = json.loads(line).get("__CURSOR")
+        return cursor
     except ValueError:
         return None

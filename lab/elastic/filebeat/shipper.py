@@ -18,7 +18,7 @@ from lab.elastic.filebeat.output import Output
 from lab.elastic.filebeat.reference import VERSION
 from lab.elastic.filebeat.registry import Registry
 
-_KINDS = {"filestream": Filestream, "journald": Journald}
+_KINDS: dict[str, type[Filestream] | type[Journald]] = {"filestream": Filestream, "journald": Journald}
 _TICK = 0.1
 
 

@@ -22,9 +22,10 @@ def _age(value: Any) -> float:
 
 def _one_of(*allowed: str) -> Any:
     def check(value: Any) -> str:
-        if value not in allowed:
+        found = str(value).lower() if isinstance(value, bool) else value
+        if found not in allowed:
             raise ValueError(f'Invalid value "{value}". Options are: {allowed}')
-        return str(value)
+        return str(found)
 
     return check
 
@@ -46,7 +47,7 @@ _SETTINGS = {
     "queue.page_capacity": Setting(size, 64 * 2**20),
     "queue.checkpoint.acks": Setting(number, 1024),
     "queue.checkpoint.writes": Setting(number, 1024),
-    "queue.drain": Setting(_one_of(False), False),
+    "queue.drain": Setting(_one_of("false"), "false"),
     "dead_letter_queue.enable": Setting(boolean, False),
     "dead_letter_queue.max_bytes": Setting(size, 2**30),
     "dead_letter_queue.flush_interval": Setting(number, 5000),
@@ -57,7 +58,7 @@ _SETTINGS = {
     "api.http.port": Setting(number, 9600),
     "log.level": Setting(_one_of("fatal", "error", "warn", "info", "debug", "trace"), "info"),
     "log.format": Setting(_one_of("plain", "json"), "plain"),
-    "config.reload.automatic": Setting(_one_of(False), False),
+    "config.reload.automatic": Setting(_one_of("false"), "false"),
     "allow_superuser": Setting(boolean, False),
     "xpack.monitoring.enabled": Setting(boolean, False),
 }

@@ -62,8 +62,8 @@ def _identifier(value: Any) -> str:
     return str(value)
 
 
-_EVERY = {"id": _text, "add_field": _hash, "enable_metric": _boolean}
-_FILTER = _EVERY | {"add_tag": _list, "remove_tag": _list, "remove_field": _list}
+_EVERY: dict[str, Check] = {"id": _text, "add_field": _hash, "enable_metric": _boolean}
+_FILTER: dict[str, Check] = _EVERY | {"add_tag": _list, "remove_tag": _list, "remove_field": _list}
 _OPTIONS: dict[tuple[str, str], dict[str, Check]] = {
     ("input", "beats"): _EVERY
     | {

@@ -75,7 +75,7 @@ class Pipeline:
     def status(self) -> dict[str, Any]:
         """What the API says of the pipeline."""
         count, size = self.queue.sizes()
-        letters = {"queue_size_in_bytes": self._letters.size(), "dropped_events": self._letters.dropped}
+        letters = self._letters
         return {
             "events": self.counts,
             "queue": {
@@ -84,7 +84,9 @@ class Pipeline:
                 "queue_size_in_bytes": size,
                 "max_queue_size_in_bytes": self._settings["queue.max_bytes"],
             },
-        } | ({"dead_letter_queue": letters} if self._letters else {})
+            "dead_letter_queue": letters
+            and {"queue_size_in_bytes": letters.size(), "dropped_events": letters.dropped},
+        }
 
     def _work(self, batch: list[dict[str, Any]]) -> None:
         self.counts["in"] += len(batch)
