@@ -193,6 +193,32 @@ def test_the_commands(tmp_path, port, authority):
     assert filebeat.run("test", "config")[0] == 1
 
 
+def test_the_registry_forgets_files_that_are_gone_and_no_others(tmp_path, port):
+    receiver = Receiver(port)
+    filebeat = Filebeat(tmp_path / "app", port)
+    for number in (1, 2):
+        (filebeat.logs / f"{number}.log").write_text(line(number))
+    registry = filebeat.folder / "data/registry/filebeat/log.json"
+
+    def removals():
+        return [json.loads(each) for each in registry.read_text().splitlines()[::2]].count(
+            {"op": "remove", "id": 3}
+        )
+
+    with filebeat.program() as program:
+        until(lambda: len(receiver.events) == 2, program.log)
+        (filebeat.logs / "1.log").unlink()
+        (filebeat.logs / "2.log").rename(filebeat.logs / "2.log.1")
+        until(removals, registry.read_text)
+        program.kill()
+        program.start()
+        with (filebeat.logs / "2.log.1").open("a") as file:
+            file.write(line(3))
+        until(lambda: len(receiver.events) == 3, program.log)
+    receiver.stop()
+    assert sorted(numbers(receiver)) == [1, 2, 3]
+
+
 def test_what_was_noted_survives_a_registry_that_was_being_written(tmp_path, port):
     receiver = Receiver(port)
     filebeat = Filebeat(tmp_path / "app", port)

@@ -1,6 +1,7 @@
 """The lab's Logstash, alone and behind the lab's Filebeat: nothing is lost, nothing is in the store twice."""
 
 import json
+import signal
 import socket
 import ssl
 import threading
@@ -65,7 +66,12 @@ def test_whoever_is_killed_each_line_is_in_the_store_once(tmp_path, authority, l
         for turn in range(6):
             until(partial(logstash.has, turn * 150 + 1), pipeline.log)
             killed = (shipper, pipeline)[turn % 2]
+            if killed is shipper:
+                # What it sends now is taken, and it does not hear of it.
+                pipeline.process.send_signal(signal.SIGSTOP)
+                time.sleep(0.6)
             killed.kill()
+            pipeline.process.send_signal(signal.SIGCONT)
             if turn == 3:
                 logstash.store.stop()
             killed.start()

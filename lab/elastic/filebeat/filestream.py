@@ -11,33 +11,16 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lab.elastic.filebeat.events import Event, parse_line
+from lab.elastic.filebeat.harvest import Harvest, Line
 from lab.elastic.filebeat.registry import Registry
 
-_CHUNK = 64 * 1024
 Log = Callable[[str], None]
-
-
-@dataclass
-class _Harvest:
-    """An open file. `offset`: of the first byte in `rest`, which was read and is not a whole line yet."""
-
-    key: str
-    path: str
-    file: int
-    offset: int
-    fingerprint: str
-    rest: bytes = b""
-    skipping: int = 0  # bytes of a line beyond message_max_bytes, left out
-    wait: float = 0.0
-    due: float = 0.0
-    active: float = field(default_factory=time.monotonic)
 
 
 class Filestream:
@@ -47,8 +30,10 @@ class Filestream:
         self.given = given
         self._registry = registry
         self._log = log
-        self._open: dict[str, _Harvest] = {}
+        self._open: dict[str, Harvest] = {}
+        self._prefix = f"filestream::{given['id']}::{given['file_identity']}::"
         self._next_scan = 0.0
+        self._gone: set[str] = set()
         self._excluded = [re.compile(each) for each in given["prospector.scanner.exclude_files"]]
 
     def read(self, limit: int) -> list[Event]:
@@ -63,10 +48,11 @@ class Filestream:
                 self._follow(harvest, events, limit, now)
         return events
 
-    def _follow(self, harvest: _Harvest, events: list[Event], limit: int, now: float) -> None:
+    def _follow(self, harvest: Harvest, events: list[Event], limit: int, now: float) -> None:
         """Read one file on; at its end look again after backoff.init, then ever later, up to backoff.max."""
         before = harvest.offset
-        events += self._lines(harvest, limit - len(events))
+        for line in harvest.lines(limit - len(events), self.given["message_max_bytes"]):
+            events.append(self._event(harvest, line))
         if harvest.offset > before:
             harvest.active, harvest.wait = now, 0.0
         if len(events) < limit:
@@ -75,34 +61,13 @@ class Filestream:
             if now - harvest.active > self.given["close.on_state_change.inactive"]:
                 self._close(harvest, "inactive")
 
-    def _lines(self, harvest: _Harvest, limit: int) -> Iterator[Event]:
-        longest = self.given["message_max_bytes"]
-        while limit > 0:
-            end = harvest.rest.find(b"\n")
-            if end < 0:
-                chunk = os.read(harvest.file, _CHUNK)
-                if not chunk:
-                    return
-                harvest.rest += chunk
-                if len(harvest.rest) > longest + _CHUNK and b"\n" not in chunk:
-                    harvest.skipping += len(harvest.rest) - longest
-                    harvest.rest = harvest.rest[:longest]
-                continue
-            line, harvest.rest = harvest.rest[:end], harvest.rest[end + 1 :]
-            start = harvest.offset
-            harvest.offset += end + 1 + harvest.skipping
-            cut, harvest.skipping = bool(harvest.skipping) or len(line) > longest, 0
-            if line := line[:longest].removesuffix(b"\r"):
-                limit -= 1
-                yield self._event(harvest, line.decode(errors="replace"), start, cut)
-
-    def _event(self, harvest: _Harvest, line: str, start: int, cut: bool) -> Event:
+    def _event(self, harvest: Harvest, line: Line) -> Event:
         state = os.fstat(harvest.file)
         file = {"path": harvest.path, "inode": str(state.st_ino), "device_id": str(state.st_dev)}
         if harvest.fingerprint:
             file["fingerprint"] = harvest.fingerprint
-        log: dict[str, Any] = {"offset": start, "file": file}
-        if cut:
+        log: dict[str, Any] = {"offset": line.start, "file": file}
+        if line.cut:
             log["flags"] = ["truncated"]
         event = Event(
             time=datetime.now(UTC),
@@ -112,12 +77,12 @@ class Filestream:
             meta={},
         )
         if self.given["parsers"]:
-            parse_line(event, line, self.given["parsers"][0])
+            parse_line(event, line.text, self.given["parsers"][0])
         else:
-            event.fields["message"] = line
+            event.fields["message"] = line.text
         return event
 
-    def _state(self, harvest: _Harvest, offset: int) -> dict[str, Any]:
+    def _state(self, harvest: Harvest, offset: int) -> dict[str, Any]:
         meta = {"source": harvest.path, "identifier_name": self.given["file_identity"]}
         return {"cursor": {"offset": offset}, "meta": meta, "updated": time.time()}
 
@@ -145,7 +110,17 @@ class Filestream:
             if removed and self.given["close.on_state_change.removed"]:
                 self._close(harvest, "removed")
 
-    def _seen_again(self, harvest: _Harvest, path: str, size: int) -> None:
+        self._forget(found)
+
+    def _forget(self, found: dict[str, str]) -> None:
+        """Drop the states of files that were nowhere in two scans: one alone may fall into a rename."""
+        gone = {key for key in self._registry.states if key.startswith(self._prefix)}
+        gone -= {*found, *self._open}
+        for key in gone & self._gone if self.given["clean_removed"] else ():
+            self._registry.remove(key)
+        self._gone = gone
+
+    def _seen_again(self, harvest: Harvest, path: str, size: int) -> None:
         if path != harvest.path:
             harvest.path = path
             if self.given["close.on_state_change.renamed"]:
@@ -173,13 +148,12 @@ class Filestream:
             or (older and time.time() - state.st_mtime > older)
         ):
             return "", state
-        prefix = f"filestream::{self.given['id']}::{self.given['file_identity']}::"
         if not self.given["prospector.scanner.fingerprint.enabled"]:
-            return f"{prefix}{state.st_ino}-{state.st_dev}", state
+            return f"{self._prefix}{state.st_ino}-{state.st_dev}", state
         printed = self._fingerprint(path, state.st_size)
         if self.given["file_identity"] == "native":
-            return (f"{prefix}{state.st_ino}-{state.st_dev}" if printed else ""), state
-        return (f"{prefix}{printed}" if printed else ""), state
+            return (f"{self._prefix}{state.st_ino}-{state.st_dev}" if printed else ""), state
+        return (f"{self._prefix}{printed}" if printed else ""), state
 
     def _fingerprint(self, path: str, size: int) -> str:
         start, length = (
@@ -209,9 +183,9 @@ class Filestream:
         printed = (
             self._fingerprint(path, size) if self.given["prospector.scanner.fingerprint.enabled"] else ""
         )
-        self._open[key] = _Harvest(key, path, file, offset, printed)
+        self._open[key] = Harvest(key, path, file, offset, printed)
 
-    def _close(self, harvest: _Harvest, why: str) -> None:
+    def _close(self, harvest: Harvest, why: str) -> None:
         self._log(f"Closing {harvest.path}: {why}")
         os.close(harvest.file)
         del self._open[harvest.key]

@@ -91,6 +91,7 @@ INPUTS = {
         "close.on_state_change.inactive": Setting(duration, 300.0),
         "close.on_state_change.removed": Setting(boolean, True),
         "close.on_state_change.renamed": Setting(boolean, False),
+        "clean_removed": Setting(boolean, True),
         "ignore_older": Setting(duration, 0.0),
         "message_max_bytes": Setting(number, 10 * 2**20),
         "encoding": Setting(text, "plain"),
