@@ -18,6 +18,7 @@ from corral.settings.sections import (
     Db,
     Elk,
     Image,
+    Logs,
     Network,
     Release,
     Section,
@@ -58,6 +59,7 @@ class Settings(Section):
     balancer: Balancer = Balancer()
     image: Image = Image()
     ssh: Ssh = Ssh()
+    logs: Logs = Logs()
     lifecycle: Lifecycle = Lifecycle()
     converge: Converge = Converge()
     refresh: Refresh = Refresh()

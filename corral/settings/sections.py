@@ -93,6 +93,18 @@ class Balancer(Section):
     idle_seconds: Annotated[int, Field(ge=1, le=4000)] = 60
 
 
+class Logs(Section):
+    """What ships, keeps and shows logs: which version, from where, and for how long they are kept."""
+
+    version: Annotated[str, Field(pattern=r"^8\.\d+\.\d+$")] = "8.19.21"
+    repository: Annotated[str, Field(pattern=r"^https?://[\w.:/~-]+$")] = (
+        "https://artifacts.elastic.co/packages/8.x/apt"
+    )
+    signing_key: Annotated[str, Field(pattern=r"^files/[\w./-]+$")] = "files/elastic/elastic.asc"
+    spool_days: Annotated[int, Field(ge=1, le=90)] = 7
+    days: Annotated[int, Field(ge=1, le=3650)] = 14
+
+
 class Image(Section):
     """Which machine image instances boot."""
 
@@ -159,7 +171,24 @@ class Db(Singleton):
 
 
 class Elk(Singleton):
-    """The server that keeps everybody's logs."""
+    """The server that keeps everybody's logs, and who may ask it from outside of the fleet."""
+
+    client_cidrs: tuple[Cidr, ...] = ()
+
+    @field_validator("client_cidrs", mode="before")
+    @classmethod
+    def _frozen(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("client_cidrs")
+    @classmethod
+    def _not_the_whole_world(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(IPv4Network(cidr).prefixlen == 0 for cidr in value):
+            raise ValueError(
+                "0.0.0.0/0 would show everybody's logs to the whole world"
+                "|list the networks that operators come from, such as 10.200.0.0/24"
+            )
+        return value
 
 
 class Release(Singleton):

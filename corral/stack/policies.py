@@ -44,11 +44,23 @@ def db(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
 
 
 def elk(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
-    """The log server has nothing to ask of AWS but what every singleton has."""
+    """The log server signs the hosts' certificates, and says whose logs it has seen."""
+    environment = settings.environment
+    certificates = f"certificates/{environment}"
+    signed = [f"{certificates}/issued/*", f"environments/{environment}/ca.pem"]
     return [
         *_every_host(settings, "elk"),
         *_singleton(settings, "elk", zone, volume),
         *_read_secrets(settings, settings.parameter("elk", "*")),
+        _allow("ReadRequests", ["s3:GetObject"], _keys(settings, f"{certificates}/requests/*")),
+        _allow("Sign", ["s3:PutObject"], _keys(settings, *signed)),
+        _allow("TellWhoLogs", ["s3:PutObject"], _keys(settings, f"logs/{environment}/seen.json")),
+        _allow(
+            "ListRequests",
+            ["s3:ListBucket"],
+            [_bucket(settings)],
+            {"StringLike": {"s3:prefix": f"{certificates}/*"}},
+        ),
     ]
 
 
@@ -64,7 +76,10 @@ def release(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
     return [
         *_every_host(settings, "release"),
         *_singleton(settings, "release", zone, volume),
-        *_read_secrets(settings, settings.parameter("release", "*")),
+        # Whoever works there searches logs: the account that reads them, and no other of the log server's.
+        *_read_secrets(
+            settings, settings.parameter("release", "*"), settings.parameter("elk", "reader-password")
+        ),
         _allow(
             "FindTheStack",
             ["cloudformation:DescribeStackResources", "cloudformation:DescribeStacks"],
@@ -79,19 +94,38 @@ def release(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
 
 
 def _every_host(settings: Settings, role: str) -> list[Statement]:
-    """A host reads the bundle that it converges itself by, reports, and says when it is ready or done."""
+    """A host reads the bundle that it converges itself by, reports, and says when it is ready or done.
+
+    It asks for a certificate, too, and gets its own.
+    """
     group = f"autoScalingGroup:*:autoScalingGroupName/{settings.role_name(role)}"
     environment = settings.environment
     return [
         _allow(
             "ReadBundle",
             ["s3:GetObject"],
-            _keys(settings, "bundles/*", f"environments/{environment}/bundle.json"),
+            _keys(
+                settings,
+                "bundles/*",
+                f"environments/{environment}/bundle.json",
+                f"environments/{environment}/ca.pem",
+            ),
         ),
         # ROLEID:INSTANCEID for the credentials of an instance (IAM, "Policy variables", aws:userid): no host
-        # can write another's report, and so no other host's SSH keys.
+        # can write another's report, and so no other host's SSH keys, nor ask for a certificate in its name.
         _allow(
-            "WriteOwnReport", ["s3:PutObject"], _keys(settings, f"reports/{environment}/${{aws:userid}}.json")
+            "WriteOwn",
+            ["s3:PutObject"],
+            _keys(
+                settings,
+                f"reports/{environment}/${{aws:userid}}.json",
+                f"certificates/{environment}/requests/${{aws:userid}}.csr",
+            ),
+        ),
+        _allow(
+            "ReadOwnCertificate",
+            ["s3:GetObject"],
+            _keys(settings, f"certificates/{environment}/issued/${{aws:userid}}.pem"),
         ),
         _allow(
             "AnswerLifecycleHooks",

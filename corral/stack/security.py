@@ -20,6 +20,8 @@ WAYS = (
     ("release", "app", 22, "converge and releases"),
     ("release", "db", 22, "converge"),
     ("release", "elk", 22, "converge"),
+    ("release", "elk", 443, "Kibana"),
+    ("release", "elk", 9200, "searches for logs"),
 )
 # In an order in which each group sends only to groups before it.
 PURPOSES = {
@@ -82,7 +84,12 @@ def _from_networks(settings: Settings, role: str) -> list[Rule]:
         ]
     operators = settings.network.operator_cidrs if role == "release" else ()
     networks = dict.fromkeys([*operators, *settings.network.direct_ssh_cidrs])
-    return [_rule(22, "operators", CidrIp=cidr) for cidr in networks]
+    clients = settings.elk.client_cidrs if role == "elk" else ()
+    return [_rule(22, "operators", CidrIp=cidr) for cidr in networks] + [
+        _rule(port, what, CidrIp=cidr)
+        for cidr in clients
+        for port, what in ((443, "Kibana"), (9200, "searches for logs"))
+    ]
 
 
 def _rules(said: list[Rule]) -> list[ec2.SecurityGroupRule]:

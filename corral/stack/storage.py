@@ -23,8 +23,10 @@ class Buckets:
 
 def add(template: Template, settings: Settings) -> Buckets:
     """Add the buckets and their policies."""
-    # Pointers and reports are overwritten: what they said is kept for a while.
-    rules = [_expire_old_versions(90), *_expire_reports(30)]
+    # Pointers and reports are overwritten: what they said is kept for a while. A host sends its report every
+    # hour: that of one which is silent for so long is of no use to anybody. A certificate holds for 90 days
+    # (files/authority/sign), and its host is given another one long before.
+    rules = [_expire_old_versions(90), *_expire("reports", 30), *_expire("certificates", 90)]
     releases = _bucket(template, settings, "Releases", settings.releases_bucket, *rules)
     _policy(template, settings, releases, [_written_once(releases)])
     if not settings.balancer.access_logs:
@@ -109,14 +111,14 @@ def _expire_old_versions(days: int) -> s3.LifecycleRule:
     )
 
 
-def _expire_reports(days: int) -> list[s3.LifecycleRule]:
-    """A host sends its report every hour: that of one which is silent for so long is of no use to anybody."""
-    here = {"Status": "Enabled", "Prefix": "reports/"}
+def _expire(what: str, days: int) -> list[s3.LifecycleRule]:
+    """What is under `what`/ and was not written anew for so long, goes."""
+    here = {"Status": "Enabled", "Prefix": f"{what}/"}
     old = s3.NoncurrentVersionExpiration(NoncurrentDays=days)
     return [
-        s3.LifecycleRule(Id="expire-reports", ExpirationInDays=days, NoncurrentVersionExpiration=old, **here),
+        s3.LifecycleRule(Id=f"expire-{what}", ExpirationInDays=days, NoncurrentVersionExpiration=old, **here),
         # All that a bucket with versions still has of it then (S3, "Removing expired object delete markers").
-        s3.LifecycleRule(Id="forget-reports", ExpiredObjectDeleteMarker=True, **here),
+        s3.LifecycleRule(Id=f"forget-{what}", ExpiredObjectDeleteMarker=True, **here),
     ]
 
 

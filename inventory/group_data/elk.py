@@ -6,3 +6,5 @@ __settings = load()
 
 role = "elk"
 private_name = __settings.host_name(role)
+# Who may ask Kibana and Elasticsearch besides the release server.
+client_cidrs = list(__settings.elk.client_cidrs)

@@ -88,6 +88,8 @@ def test_the_bucket_is_as_the_template_says(stacks):
         "expire-old-versions": ("", None),
         "expire-reports": ("reports/", {"Days": 30}),
         "forget-reports": ("reports/", {"ExpiredObjectDeleteMarker": True}),
+        "expire-certificates": ("certificates/", {"Days": 90}),
+        "forget-certificates": ("certificates/", {"ExpiredObjectDeleteMarker": True}),
         "abort-uploads": ("", None),
     }
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])

@@ -184,6 +184,11 @@ WRONG = [
         "operator_cidrs = ['10.0.0.0/8', '0.0.0.0/0']\n[app]",
         "network.operator_cidrs: 0.0.0.0/0 would open SSH to the whole world. List the networks",
     ),
+    (
+        "[release]",
+        "client_cidrs = ['0.0.0.0/0']\n[release]",
+        "elk.client_cidrs: 0.0.0.0/0 would show everybody's logs to the whole world. List the networks",
+    ),
     ("[network]", "timezone = 'Europe/Atlantis'\n[network]", "timezone: 'Europe/Atlantis' is not a time"),
     (
         "[app]",

@@ -100,6 +100,8 @@ BETWEEN = [
     ("release", "app", 22),
     ("release", "db", 22),
     ("release", "elk", 22),
+    ("release", "elk", 443),
+    ("release", "elk", 9200),
 ]
 RULES = (
     {("balancer", "Ingress", 80, 80, WORLD), ("balancer", "Ingress", 443, 443, WORLD)}
@@ -118,7 +120,10 @@ def test_all_open_ports_are_these(name):
         for cidr in network.direct_ssh_cidrs
     }
     operators = {("release", "Ingress", 22, 22, cidr) for cidr in network.operator_cidrs}
-    assert rules(name) == RULES | operators | direct
+    clients = {
+        ("elk", "Ingress", port, port, cidr) for port in (443, 9200) for cidr in load(name).elk.client_cidrs
+    }
+    assert rules(name) == RULES | operators | direct | clients
 
 
 @pytest.mark.parametrize("name", ["live", "test", "branch"])

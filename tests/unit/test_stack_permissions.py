@@ -21,6 +21,7 @@ MADE = {
 WHERE = "eu-west-1:111122223333"
 BUCKET = "arn:aws:s3:::chat-live-releases-111122223333"
 TEST_BUCKET = "arn:aws:s3:::chat-test-releases-111122223333"
+CERTIFICATES = f"{BUCKET}/certificates/live"
 BACKUPS = "arn:aws:s3:::chat-live-backups-111122223333"
 PARAMETER = f"arn:aws:ssm:{WHERE}:parameter/corral"
 ZONE = "arn:aws:route53:::hostedzone"
@@ -106,7 +107,23 @@ MATRIX = [
     ("s3:PutObject", f"{BUCKET}/reports/live/AROAMINE:i-0fedcba9876543210.json", OWN, set()),
     ("s3:PutObject", f"{BUCKET}/reports/test/AROAMINE:i-0123456789abcdef0.json", OWN, set()),
     ("s3:GetObject", f"{BUCKET}/reports/live/AROAMINE:i-0123456789abcdef0.json", OWN, {"release"}),
+    # Certificates: a host asks for its own, and gets its own; the log server signs, and nobody else.
+    ("s3:PutObject", f"{CERTIFICATES}/requests/AROAMINE:i-0123456789abcdef0.csr", OWN, set(ROLES)),
+    ("s3:PutObject", f"{CERTIFICATES}/requests/AROAMINE:i-0fedcba9876543210.csr", OWN, set()),
+    ("s3:GetObject", f"{CERTIFICATES}/issued/AROAMINE:i-0123456789abcdef0.pem", OWN, set(ROLES)),
+    ("s3:GetObject", f"{CERTIFICATES}/issued/AROAMINE:i-0fedcba9876543210.pem", OWN, set()),
+    ("s3:GetObject", f"{CERTIFICATES}/requests/AROAMINE:i-0fedcba9876543210.csr", OWN, {"elk"}),
+    ("s3:PutObject", f"{CERTIFICATES}/issued/AROAMINE:i-0fedcba9876543210.pem", OWN, {"elk"}),
+    ("s3:GetObject", f"{BUCKET}/environments/live/ca.pem", {}, set(ROLES)),
+    ("s3:PutObject", f"{BUCKET}/environments/live/ca.pem", AGAIN, {"elk", "release"}),
+    ("s3:ListBucket", BUCKET, {"s3:prefix": ["certificates/live/"]}, {"elk", "release"}),
+    ("s3:ListBucket", BUCKET, {"s3:prefix": ["certificates/test/"]}, {"release"}),
+    # Who was heard of lately.
+    ("s3:PutObject", f"{BUCKET}/logs/live/seen.json", AGAIN, {"elk"}),
+    ("s3:PutObject", f"{BUCKET}/logs/test/seen.json", AGAIN, set()),
     # Secrets.
+    ("ssm:GetParameter", f"{PARAMETER}/live/elk/ca-key", {}, {"elk"}),
+    ("ssm:GetParameter", f"{PARAMETER}/live/elk/reader-password", {}, {"elk", "release"}),
     ("ssm:GetParameter", f"{PARAMETER}/live/app/database-password", {}, {"app", "db"}),
     ("ssm:GetParameter", f"{PARAMETER}/live/app/session-key", {}, {"app"}),
     ("ssm:GetParameter", f"{PARAMETER}/live/db/backup-key", {}, {"db"}),
