@@ -5,7 +5,9 @@ from pyinfra.api.exceptions import DeployError
 
 from tasks import (
     app,
+    authority,
     base,
+    certificates,
     converge,
     data_volume,
     firewall,
@@ -21,11 +23,11 @@ from tasks import (
 from tasks.lib.lock import take_lock
 from tasks.lib.packages import packages
 
-EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge]
+EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates]
 ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],
-    "elk": [*EVERYWHERE, data_volume, private_name],
+    "elk": [*EVERYWHERE, data_volume, private_name, authority],
     "release": [*EVERYWHERE, data_volume, release, private_name],
 }
 
@@ -39,9 +41,12 @@ if role not in ROLES:
 tasks = ROLES[role]
 
 # The firewall opens what the tasks of this role declare, and keeps users whom they name from its credentials.
-# A host that goes stops what they do, the last first (tasks/lifecycle.py).
+# A host that goes stops what they do, the last first (tasks/lifecycle.py). What they log is rotated and
+# shipped (tasks/logging.py), by a certificate that their units may need as well (tasks/certificates.py).
 host.data.ports = [port for task in tasks for port in getattr(task, "PORTS", [])]
 host.data.without_role = [user for task in tasks for user in getattr(task, "WITHOUT_ROLE", [])]
+host.data.logs = [log for task in tasks for log in getattr(task, "LOGS", [])]
+host.data.certified = [unit for task in tasks for unit in getattr(task, "CERTIFIED", [])]
 host.data.drains = [unit for task in reversed(tasks) for unit in getattr(task, "DRAINS", [])]
 
 # The loop goes over the tasks of every role, so that an operation has the same place in the order, and a name

@@ -1,8 +1,9 @@
 """The environment's secrets: made once, kept in SSM Parameter Store, never printed, read by hosts only."""
 
 import secrets
+from collections.abc import Callable
 
-from corral import parameters
+from corral import authority, parameters
 from corral.aws import client, explained
 from corral.settings import Settings
 
@@ -12,7 +13,28 @@ RANDOM_BYTES = 32
 PARAMETERS_A_CALL = 10
 
 
-def make_once(settings: Settings, role: str, name: str) -> bool:
+def password(settings: Settings) -> str:
+    """One that nobody could guess, whatever the settings."""
+    return secrets.token_urlsafe(RANDOM_BYTES)
+
+
+# Every secret of an environment: whose it is, its name, and how it is made.
+EVERY: tuple[tuple[str, str, Callable[[Settings], str]], ...] = (
+    ("app", "database-password", password),
+    ("elk", "ca-key", authority.make),
+)
+
+
+def make_all(settings: Settings) -> list[str]:
+    """Make those that are not there yet; the full names of those that were made. Raises CorralError."""
+    return [
+        settings.parameter(role, name)
+        for role, name, value in EVERY
+        if make_once(settings, role, name, value)
+    ]
+
+
+def make_once(settings: Settings, role: str, name: str, value: Callable[[Settings], str] = password) -> bool:
     """Make the secret `name` of `role` unless it is there; whether it was made. Nobody learns the value.
 
     One that somebody made by hand becomes the environment's own. Raises CorralError for another project's.
@@ -22,7 +44,7 @@ def make_once(settings: Settings, role: str, name: str) -> bool:
         try:
             ssm.put_parameter(
                 Name=settings.parameter(role, name),
-                Value=secrets.token_urlsafe(RANDOM_BYTES),
+                Value=value(settings),
                 Type="SecureString",
                 Overwrite=False,
                 Description=f"{settings.project}, made by corral",

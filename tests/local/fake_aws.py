@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote
 
@@ -30,7 +31,7 @@ class FakeAws(ThreadingHTTPServer):
 
     `forms`: what EC2 and Auto Scaling were asked for. `states`: what the group wants the instance to become;
     each is told once (None: there is no answer; 401: the token was forgotten), the last again and again.
-    `tree`: more of the instance's metadata.
+    `tree`: more of the instance's metadata. `times`: when objects were written. `userid`: who asks.
     """
 
     daemon_threads = True
@@ -38,8 +39,8 @@ class FakeAws(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects, self.parameters, self.records, self.failures, self.requests = {}, {}, {}, [], []
-        self.forms, self.states, self.tree = [], [], {}
-        self.role = "chat-lab-app"
+        self.forms, self.states, self.tree, self.times = [], [], {}, {}
+        self.role, self.userid = "chat-lab-app", USERID
         threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
 
     @property
@@ -110,11 +111,15 @@ class Handler(BaseHTTPRequestHandler):
         service, region = self.signed(body)
         match service:
             case "sts":
-                userid = f"<UserId>{USERID}</UserId>"
+                userid = f"<UserId>{self.server.userid}</UserId>"
                 self.answer(200, f"<GetCallerIdentityResponse>{userid}</GetCallerIdentityResponse>")
             case "s3" if self.command == "PUT":
-                self.server.objects[unquote(self.path.lstrip("/"))] = body
+                key = unquote(self.path.lstrip("/"))
+                self.server.objects[key] = body
+                self.server.times[key] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
                 self.answer(200)
+            case "s3" if "?" in self.path:
+                self.answer(200, self.listed(), "application/xml")
             case "s3":
                 found = self.server.objects.get(unquote(self.path.lstrip("/")))
                 missing = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
@@ -141,6 +146,23 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(200, "<Response/>", "text/xml")
             case _:
                 self.answer(403, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>")
+
+    def listed(self):
+        """A page of two keys of a bucket (S3 API reference, ListObjectsV2)."""
+        bucket, _, query = self.path.lstrip("/").partition("?")
+        asked = dict(parse_qsl(query))
+        assert asked["list-type"] == "2"
+        whole = f"{bucket}/{asked['prefix']}"
+        keys = sorted(key for key in self.server.objects if key.startswith(whole))
+        start = int(asked.get("continuation-token", "/+=0").removeprefix("/+="))
+        rows = "".join(
+            f"<Contents><Key>{key.removeprefix(f'{bucket}/')}</Key><LastModified>{self.server.times[key]}</LastModified>"
+            f"<ETag>&quot;0f&quot;</ETag>\n<Size>{len(self.server.objects[key])}</Size>"
+            "<StorageClass>STANDARD</StorageClass></Contents>"
+            for key in keys[start : start + 2]
+        )
+        more = f"<NextContinuationToken>/+={start + 2}</NextContinuationToken>" if keys[start + 2 :] else ""
+        return f"<ListBucketResult>{more}<Prefix>{asked['prefix']}</Prefix>{rows}</ListBucketResult>"
 
     def signed(self, body):
         """The service and region that the request is rightly signed for; (None, None) otherwise."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corral.releases.archive import pack
-from tests.local.fake_aws import KEY, SECRET, SESSION, TOKEN, FakeAws
+from tests.local.fake_aws import KEY, SECRET, SESSION, TOKEN, USERID, FakeAws
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = ROOT / "files" / "host"
@@ -91,6 +91,22 @@ def test_a_refused_object_leaves_no_file_and_says_why_in_one_line(run, tmp_path)
     assert "s3://bucket/missing: HTTP 403, AccessDenied: Access Denied." in said
     assert "docs/secrets.md" in said
     assert not list(tmp_path.glob("got*"))
+
+
+def test_an_object_is_written_and_a_list_has_all_of_its_pages_in_order(api, run, tmp_path):
+    (tmp_path / "request").write_bytes(b"csr\n")
+    names = [f"certificates/lab/requests/AROA:i-{number}.csr" for number in range(5)]
+    for name in names:
+        run("aws", "s3-put", "bucket", name, tmp_path / "request")
+    assert api.objects[f"bucket/{names[0]}"] == b"csr\n"
+    listed = run("aws", "s3-list", "bucket", "certificates/lab/").stdout.splitlines()
+    assert listed == [f"{api.times[f'bucket/{name}']} 4 {name}" for name in names]
+    assert run("aws", "s3-list", "bucket", "elsewhere/").stdout == ""
+    assert run("aws", "s3-get", "bucket", names[3], "-").stdout.strip() == "csr"
+
+
+def test_a_host_learns_who_it_is(run):
+    assert run("aws", "userid").stdout == f"{USERID}\n"
 
 
 @pytest.mark.parametrize("value", ["plain", 'with "quotes", $signs \\ and ünïcode', "line\nline\n"])

@@ -26,6 +26,12 @@ from tests.local.stack_command import (  # noqa: F401
 )
 
 
+def every_parameter(settings):
+    """The names of all that an environment has in Parameter Store."""
+    made = [settings.parameter(role, name) for role, name, _ in secrets.EVERY]
+    return sorted([*made, settings.image_parameter])
+
+
 def put(settings, key="key", versions=1):
     for _ in range(versions):
         client(settings, "s3").put_object(Bucket=settings.releases_bucket, Key=key, Body=b"precious")
@@ -54,7 +60,7 @@ def test_an_environment_that_keeps_its_data_comes_back_with_it(of):  # noqa: F81
     assert "Stack chat-lab is deleted." in gone
     assert stacks.find(settings) is None
     assert "extra.chat.localhost" in records(settings, there["SiteZone"]), "what stays is not emptied"
-    assert secrets.names(settings) == ["/corral/lab/app/database-password", "/corral/lab/image"]
+    assert secrets.names(settings) == every_parameter(settings)
     with pytest.raises(CorralError, match="There is no stack chat-lab in eu-west-1"):
         corral_stack(settings, "delete", "--yes", "lab")
 
@@ -105,7 +111,7 @@ def test_two_projects_do_not_share_an_environments_name(of):  # noqa: F811
     make_small(shop, 7)
     secrets.make_once(shop, "app", "theirs")
     assert "Deleted 1 parameters under" in corral_stack(shop, "delete", "--yes", "common").output
-    assert secrets.names(chat) == ["/corral/common/app/database-password", "/corral/common/image"]
+    assert secrets.names(chat) == every_parameter(chat)
     assert "nothing to change" in corral_stack(chat, "diff").output
 
 

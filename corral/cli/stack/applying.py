@@ -78,8 +78,8 @@ def _propose(settings: Settings, template: str, wishes: Wishes) -> Proposal | No
 
 def _run(settings: Settings, proposal: Proposal) -> None:
     # Before the servers: one that boots with the stack finds its secrets there.
-    if secrets.make_once(settings, "app", "database-password"):
-        console.print(f"Made the secret {settings.parameter('app', 'database-password')}.")
+    for name in secrets.make_all(settings):
+        console.print(f"Made the secret {name}.")
     showing.follow(settings, change_sets.carry_out(settings, proposal), len(proposal.changes))
 
 
