@@ -10,6 +10,7 @@ from tasks import (
     certificates,
     converge,
     data_volume,
+    elastic,
     firewall,
     host_scripts,
     lifecycle,
@@ -23,7 +24,7 @@ from tasks import (
 from tasks.lib.lock import take_lock
 from tasks.lib.packages import packages
 
-EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates]
+EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates, elastic]
 ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],

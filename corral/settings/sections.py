@@ -100,7 +100,7 @@ class Logs(Section):
     repository: Annotated[str, Field(pattern=r"^https?://[\w.:/~-]+$")] = (
         "https://artifacts.elastic.co/packages/8.x/apt"
     )
-    signing_key: Annotated[str, Field(pattern=r"^files/[\w./-]+$")] = "files/elastic/elastic.asc"
+    signing_key: Annotated[str, Field(pattern=r"^(files/|/)[\w./-]+$")] = "files/elastic/elastic.asc"
     spool_days: Annotated[int, Field(ge=1, le=90)] = 7
     days: Annotated[int, Field(ge=1, le=3650)] = 14
 

@@ -28,3 +28,10 @@ converge_jitter_seconds = __settings.converge.jitter_seconds
 
 # Whom sshd must let in; push logs in as this user.
 ssh_user = __settings.ssh.user
+
+# What ships logs, on every host, and what keeps them on the log server.
+elastic = {
+    "version": __settings.logs.version,
+    "repository": __settings.logs.repository,
+    "signing_key": __settings.logs.signing_key,
+}
