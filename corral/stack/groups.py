@@ -6,7 +6,7 @@ from corral.settings import Settings
 from corral.stack.balancer import Front
 from corral.stack.names import Zones
 from corral.stack.network import Network
-from corral.stack.policies import Id
+from corral.stack.statements import Id
 from corral.stack.switches import AGREED, WITH_SERVERS
 from corral.stack.tags import tags
 

@@ -1,14 +1,9 @@
 """What each role may do, as statements of IAM: exactly what its hosts need, and nothing else. Pure data."""
 
-from collections.abc import Mapping
-from typing import TypeAlias
-
-from troposphere import Ref, Sub
+from troposphere import Sub
 
 from corral.settings import Settings
-
-Statement = dict[str, object]
-Id: TypeAlias = str | Ref
+from corral.stack.statements import Id, Statement, allow, bucket, keys, read_secrets
 
 # Calls that AWS gives no resource to name (Service Authorization Reference: "Resource types" is empty), with
 # what they are for. Nowhere else may a policy say "*".
@@ -23,12 +18,12 @@ def app(settings: Settings) -> list[Statement]:
     """An app server reads releases and its own secrets. It lists nothing."""
     return [
         *_every_host(settings, "app"),
-        _allow(
+        allow(
             "ReadReleases",
             ["s3:GetObject"],
-            _keys(settings, "releases/app/*", "runtimes/*", f"environments/{settings.environment}/app/*"),
+            keys(settings, "releases/app/*", "runtimes/*", f"environments/{settings.environment}/app/*"),
         ),
-        *_read_secrets(settings, settings.parameter("app", "*")),
+        *read_secrets(settings, settings.parameter("app", "*")),
     ]
 
 
@@ -37,7 +32,7 @@ def db(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
     return [
         *_every_host(settings, "db"),
         *_singleton(settings, "db", zone, volume),
-        *_read_secrets(
+        *read_secrets(
             settings, settings.parameter("db", "*"), settings.parameter("app", "database-password")
         ),
     ]
@@ -51,16 +46,17 @@ def elk(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
     return [
         *_every_host(settings, "elk"),
         *_singleton(settings, "elk", zone, volume),
-        *_read_secrets(settings, settings.parameter("elk", "*")),
-        _allow("ReadRequests", ["s3:GetObject"], _keys(settings, f"{certificates}/requests/*")),
-        _allow("Sign", ["s3:PutObject"], _keys(settings, *signed)),
-        _allow("TellWhoLogs", ["s3:PutObject"], _keys(settings, f"logs/{environment}/seen.json")),
-        _allow(
+        *read_secrets(settings, settings.parameter("elk", "*")),
+        allow("ReadRequests", ["s3:GetObject"], keys(settings, f"{certificates}/requests/*")),
+        allow("Sign", ["s3:PutObject"], keys(settings, *signed)),
+        allow("TellWhoLogs", ["s3:PutObject"], keys(settings, f"logs/{environment}/seen.json")),
+        allow(
             "ListRequests",
             ["s3:ListBucket"],
-            [_bucket(settings)],
+            [bucket(settings)],
             {"StringLike": {"s3:prefix": f"{certificates}/*"}},
         ),
+        *_snapshots(settings, f"snapshots/{environment}"),
     ]
 
 
@@ -77,19 +73,35 @@ def release(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
         *_every_host(settings, "release"),
         *_singleton(settings, "release", zone, volume),
         # Whoever works there searches logs: the account that reads them, and no other of the log server's.
-        *_read_secrets(
+        *read_secrets(
             settings, settings.parameter("release", "*"), settings.parameter("elk", "reader-password")
         ),
-        _allow(
+        allow(
             "FindTheStack",
             ["cloudformation:DescribeStackResources", "cloudformation:DescribeStacks"],
             [f"arn:aws:cloudformation:{where}:stack/{settings.stack_name}/*"],
         ),
-        _allow("FindTheFleet", list(WITHOUT_RESOURCE), ["*"]),
-        _allow("Publish", ["s3:GetObject", "s3:PutObject"], _keys(settings, *written)),
-        _allow("ReadReports", ["s3:GetObject"], _keys(settings, reports)),
+        allow("FindTheFleet", list(WITHOUT_RESOURCE), ["*"]),
+        allow("Publish", ["s3:GetObject", "s3:PutObject"], keys(settings, *written)),
+        allow("ReadReports", ["s3:GetObject"], keys(settings, reports)),
         # Of the whole bucket: with a condition on prefixes, S3 answers 403 for what is not there, not 404.
-        _allow("List", ["s3:ListBucket"], [_bucket(settings)]),
+        allow("List", ["s3:ListBucket"], [bucket(settings)]),
+    ]
+
+
+def _snapshots(settings: Settings, folder: str) -> list[Statement]:
+    """What Elasticsearch needs for a repository there (its reference, "S3 repository")."""
+    objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    return [
+        allow("KeepSnapshots", objects + parts, keys(settings, f"{folder}/*")),
+        allow(
+            "ListSnapshots",
+            ["s3:ListBucket"],
+            [bucket(settings)],
+            {"StringLike": {"s3:prefix": [folder, f"{folder}/*"]}},
+        ),
+        allow("FindSnapshots", ["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], [bucket(settings)]),
     ]
 
 
@@ -101,10 +113,10 @@ def _every_host(settings: Settings, role: str) -> list[Statement]:
     group = f"autoScalingGroup:*:autoScalingGroupName/{settings.role_name(role)}"
     environment = settings.environment
     return [
-        _allow(
+        allow(
             "ReadBundle",
             ["s3:GetObject"],
-            _keys(
+            keys(
                 settings,
                 "bundles/*",
                 f"environments/{environment}/bundle.json",
@@ -113,21 +125,21 @@ def _every_host(settings: Settings, role: str) -> list[Statement]:
         ),
         # ROLEID:INSTANCEID for the credentials of an instance (IAM, "Policy variables", aws:userid): no host
         # can write another's report, and so no other host's SSH keys, nor ask for a certificate in its name.
-        _allow(
+        allow(
             "WriteOwn",
             ["s3:PutObject"],
-            _keys(
+            keys(
                 settings,
                 f"reports/{environment}/${{aws:userid}}.json",
                 f"certificates/{environment}/requests/${{aws:userid}}.csr",
             ),
         ),
-        _allow(
+        allow(
             "ReadOwnCertificate",
             ["s3:GetObject"],
-            _keys(settings, f"certificates/{environment}/issued/${{aws:userid}}.pem"),
+            keys(settings, f"certificates/{environment}/issued/${{aws:userid}}.pem"),
         ),
-        _allow(
+        allow(
             "AnswerLifecycleHooks",
             ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"],
             [f"arn:aws:autoscaling:{settings.region}:{settings.account}:{group}"],
@@ -144,7 +156,7 @@ def _singleton(settings: Settings, role: str, zone: Id, volume: Id) -> list[Stat
         "aws:ResourceTag/corral:role": role,
     }
     return [
-        _allow(
+        allow(
             "NameItself",
             ["route53:ChangeResourceRecordSets"],
             [Sub("arn:aws:route53:::hostedzone/${Zone}", Zone=zone)],
@@ -159,51 +171,15 @@ def _singleton(settings: Settings, role: str, zone: Id, volume: Id) -> list[Stat
             },
         ),
         # Both ends are named: this volume, to a host of this role of this environment.
-        _allow(
+        allow(
             "AttachVolume",
             ["ec2:AttachVolume"],
             [Sub(f"arn:aws:ec2:{where}:volume/${{Volume}}", Volume=volume)],
         ),
-        _allow(
+        allow(
             "AttachToHost",
             ["ec2:AttachVolume"],
             [f"arn:aws:ec2:{where}:instance/*"],
             {"StringEquals": whose},
         ),
     ]
-
-
-def _read_secrets(settings: Settings, *names: str) -> list[Statement]:
-    where = f"{settings.region}:{settings.account}"
-    return [
-        _allow(
-            "ReadSecrets",
-            ["ssm:GetParameter"],
-            [f"arn:aws:ssm:{where}:parameter{name}" for name in names],
-        ),
-        # Only by way of Parameter Store, and only with the key that it keeps for this account.
-        _allow(
-            "DecryptSecrets",
-            ["kms:Decrypt"],
-            [f"arn:aws:kms:{where}:key/*"],
-            {
-                "StringEquals": {"kms:ViaService": f"ssm.{settings.region}.amazonaws.com"},
-                "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/aws/ssm"},
-            },
-        ),
-    ]
-
-
-def _allow(
-    what: str, actions: list[str], resources: list[object], conditions: Mapping[str, object] | None = None
-) -> Statement:
-    said: Statement = {"Sid": what, "Effect": "Allow", "Action": actions, "Resource": resources}
-    return said | ({"Condition": dict(conditions)} if conditions else {})
-
-
-def _bucket(settings: Settings) -> str:
-    return f"arn:aws:s3:::{settings.releases_bucket}"
-
-
-def _keys(settings: Settings, *keys: str) -> list[object]:
-    return [f"{_bucket(settings)}/{key}" for key in keys]

@@ -7,11 +7,12 @@ from troposphere import Ref, Template, iam
 from corral.settings import Settings
 from corral.stack import policies
 from corral.stack.names import Zones
+from corral.stack.statements import Id, Statement
 from corral.stack.tags import tags
 
 
 def add(
-    template: Template, settings: Settings, zones: Zones, volumes: Mapping[str, policies.Id]
+    template: Template, settings: Settings, zones: Zones, volumes: Mapping[str, Id]
 ) -> dict[str, iam.InstanceProfile]:
     """Add a role and its instance profile for each role of a host; the profiles by role."""
     zone = Ref(zones.private)
@@ -25,7 +26,7 @@ def add(
 
 
 def _profile(
-    template: Template, settings: Settings, role: str, statements: list[policies.Statement]
+    template: Template, settings: Settings, role: str, statements: list[Statement]
 ) -> iam.InstanceProfile:
     iam_role = iam.Role(
         f"{role.capitalize()}Role",

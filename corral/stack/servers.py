@@ -11,7 +11,7 @@ from corral.stack import groups, security, switches
 from corral.stack.balancer import Front
 from corral.stack.names import Zones
 from corral.stack.network import Network
-from corral.stack.policies import Id
+from corral.stack.statements import Id
 from corral.stack.tags import tags
 
 USER_DATA = ROOT / "files" / "user-data.sh"

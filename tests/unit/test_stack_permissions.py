@@ -120,6 +120,12 @@ MATRIX = [
     ("s3:ListBucket", BUCKET, {"s3:prefix": ["certificates/test/"]}, {"release"}),
     # Who was heard of lately.
     ("s3:PutObject", f"{BUCKET}/logs/live/seen.json", AGAIN, {"elk"}),
+    # Elasticsearch's snapshots.
+    ("s3:PutObject", f"{BUCKET}/snapshots/live/indices/0", PART, {"elk"}),
+    ("s3:DeleteObject", f"{BUCKET}/snapshots/live/index-1", {}, {"elk"}),
+    ("s3:DeleteObject", f"{BUCKET}/snapshots/test/index-1", {}, set()),
+    ("s3:DeleteObject", f"{BUCKET}/releases/app/1/manifest.json", {}, set()),
+    ("s3:ListBucket", BUCKET, {"s3:prefix": ["snapshots/live/"]}, {"elk", "release"}),
     ("s3:PutObject", f"{BUCKET}/logs/test/seen.json", AGAIN, set()),
     # Secrets.
     ("ssm:GetParameter", f"{PARAMETER}/live/elk/ca-key", {}, {"elk"}),
