@@ -1,4 +1,4 @@
-"""Debian packages in one transaction, and nothing but one question when all are there; one, in its version."""
+"""Debian packages in one transaction, with one question when all are there; one package in its version."""
 
 from collections.abc import Iterator, Sequence
 

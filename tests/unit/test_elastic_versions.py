@@ -2,17 +2,13 @@
 
 import subprocess
 
-from pyinfra.api import StringCommand
-
-from tasks.lib.packages import InstalledVersion
 from tests.shared.roles import ROOT, Declared, group_data
-from tests.unit.test_deploy import declared
 
 FINGERPRINT = "46095ACC8548582C1A2699A9D27D666CD88E42B4"
 
 
 def test_the_vendors_key_is_one_that_debian_13_trusts(tmp_path):
-    """apt there takes no self-signature by SHA-1 since February 2026; 8 is SHA-256 (RFC 9580, section 9.5)."""
+    """apt there takes no self-signature by SHA-1 since February 2026; 8 is SHA-256 (RFC 9580, 9.5)."""
     home = tmp_path / "gpg"
     home.mkdir(mode=0o700)
     gpg = ["gpg", "--homedir", home, "--batch", "--quiet"]
@@ -40,8 +36,8 @@ def test_the_source_of_a_host_and_its_one_version():
 
 
 def test_a_key_of_the_image_is_trusted_where_it_is():
-    given = {"version": "8.19.21", "repository": "http://mirror.example:8080/elastic", "signing_key": "/usr/k.asc"}
-    there = Declared("app", elastic=given)
+    mirror = {"repository": "http://mirror.example:8080/elastic", "signing_key": "/usr/k.asc"}
+    there = Declared("app", elastic={"version": "8.19.21", **mirror})
     assert "\nSigned-By: /usr/k.asc\n" in there.text("/etc/apt/sources.list.d/elastic.sources")
     assert '\nPin: origin "mirror.example"\n' in there.text("/etc/apt/preferences.d/elastic")
     paths = {path for entries in there.files.values() for path in entries}
