@@ -14,6 +14,7 @@ from tasks import (
     firewall,
     host_scripts,
     lifecycle,
+    logging,
     nginx,
     postgres,
     private_name,
@@ -24,7 +25,7 @@ from tasks import (
 from tasks.lib.lock import take_lock
 from tasks.lib.packages import packages
 
-EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates, elastic]
+EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates, elastic, logging]
 ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],
@@ -66,8 +67,11 @@ take_lock()
 
 # Stage by stage over all tasks: users exist before files belong to them, files stand before services start.
 run("prepare")
+# Some a host needs only in the company of others: machines of Vagrant's have no log server.
+kinds = ["PACKAGES", *(["FLEET_PACKAGES"] if host.data.get("group") else [])]
 packages(
-    name="Install packages", wanted=[package for task in tasks for package in getattr(task, "PACKAGES", [])]
+    name="Install packages",
+    wanted=[package for task in tasks for kind in kinds for package in getattr(task, kind, [])],
 )
 run("install")
 run("configure")

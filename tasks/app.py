@@ -5,10 +5,22 @@ from pyinfra import host
 from tasks import nginx
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import Directory, File, config_files
+from tasks.lib.logs import Log
 from tasks.lib.releases import release, watch_release
 from tasks.process_manager import DRAIN_MS
 
-PACKAGES = ["logrotate"]
+# What is written past the application's own log is in the other one.
+LOGS = [
+    Log(
+        f"app.{name}",
+        f"/var/log/{{project}}-app/{file}.log",
+        owner="app",
+        group="app",
+        user="app app",
+        reopen=f"{DIRECTORY}/app-processes reopen-logs",
+    )
+    for name, file in (("log", "app"), ("console", "console"))
+]
 
 
 def configure() -> None:
@@ -23,13 +35,6 @@ def configure() -> None:
                 data={"drain_ms": DRAIN_MS},
             ),
         ],
-    )
-    config_files(
-        name="Rotate the application's logs",
-        files=[
-            File("/etc/logrotate.d/corral-app", source="templates/app/logrotate.j2", data={"bin": DIRECTORY})
-        ],
-        check="logrotate --debug /etc/logrotate.d/corral-app",
     )
 
 

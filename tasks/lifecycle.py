@@ -1,4 +1,7 @@
-"""lifecycle: a host that its group ends stops serving in good order first, and says when it is done."""
+"""lifecycle: a host that its group ends stops serving in good order first, and says when it is done.
+
+It is done when its last log lines have arrived. The log server itself has nobody to send them to by then.
+"""
 
 from pyinfra import host
 
@@ -7,6 +10,8 @@ from tasks.lib.files import File, config_files
 from tasks.lib.services import Unit, service
 
 UNIT = "corral-lifecycle.service"
+# Of lifecycle.terminate_seconds, what log lines may take when all else has stopped.
+LOGS_SECONDS = 30
 
 
 def _in_group() -> bool:
@@ -21,7 +26,12 @@ def configure() -> None:
             name="Configure what lets the host go",
             files=[
                 File(f"{DIRECTORY}/lifecycle", source="files/host/lifecycle", mode="755"),
-                File(f"/etc/systemd/system/{UNIT}", source="templates/lifecycle/corral-lifecycle.service.j2"),
+                File(f"{DIRECTORY}/shipped", source="files/logging/shipped", mode="755"),
+                File(
+                    f"/etc/systemd/system/{UNIT}",
+                    source="templates/lifecycle/corral-lifecycle.service.j2",
+                    data={"logs_seconds": 0 if host.data.role == "elk" else LOGS_SECONDS},
+                ),
             ],
             check=f"sh -n {DIRECTORY}/lifecycle && systemd-analyze verify /etc/systemd/system/{UNIT}",
             restarts=[UNIT],

@@ -3,13 +3,19 @@
 from pyinfra import host
 
 from tasks.lib.files import Absent, File, config_files
+from tasks.lib.logs import Log
 from tasks.lib.ports import Port
 from tasks.lib.services import Unit, service
 
-PACKAGES = ["nginx", "logrotate"]
+PACKAGES = ["nginx"]
+REOPEN = '[ ! -s /run/nginx.pid ] || kill -USR1 "$(cat /run/nginx.pid)"'
 # The load balancer speaks to both: 443 of its own goes to 80, 80 to 81.
 PORTS = [Port(80, sources=("balancer_cidrs",)), Port(81, sources=("balancer_cidrs",))]
 DRAINS = ["nginx.service"]
+LOGS = [
+    Log(dataset, f"/var/log/nginx/{file}", owner="www-data", reopen=REOPEN)
+    for dataset, file in (("nginx.access", "access.json"), ("nginx.error", "error.log"))
+]
 REDIRECT = "http://127.0.0.1:81/corral/health"
 # What the load balancer asks of a server (corral/stack/balancer.py).
 ASKED = ("http://127.0.0.1:80/healthz", REDIRECT)
@@ -28,11 +34,6 @@ def configure() -> None:
         ],
         check="nginx -t -q",
         reloads=["nginx.service"],
-    )
-    config_files(
-        name="Rotate nginx's JSON log",
-        files=[File("/etc/logrotate.d/corral-nginx", source="templates/nginx/logrotate")],
-        check="logrotate --debug /etc/logrotate.d/corral-nginx",
     )
 
 

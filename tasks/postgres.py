@@ -6,6 +6,7 @@ from tasks import data_volume
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.clusters import cluster
 from tasks.lib.files import File, config_files
+from tasks.lib.logs import Log
 from tasks.lib.ports import Port
 from tasks.lib.services import Unit, service
 
@@ -16,6 +17,18 @@ CONFIGURATION = "/etc/postgresql/17/main"
 DATA = f"{data_volume.PATH}/postgresql/17/main"
 SERVER = "postgresql@17-main.service"
 ROLE = "corral-database.service"
+LOGS = [
+    Log(
+        "postgresql.log",
+        "/var/log/postgresql/postgresql.json",
+        owner="postgres",
+        group="postgres",
+        user="root root",
+        # Who is not there opens it when he comes.
+        reopen=f"[ ! -e {DATA}/postmaster.pid ] ||"
+        f" runuser -u postgres -- /usr/lib/postgresql/17/bin/pg_ctl logrotate -s -D {DATA}",
+    )
+]
 
 
 def prepare() -> None:

@@ -8,7 +8,6 @@ from tasks.lib.files import File, config_files
 from tasks.lib.services import Unit, service
 from tasks.lib.users import system_user
 
-PACKAGES = ["logrotate"]
 RUNTIMES = "/opt/corral/runtimes"
 UNIT = "corral-app.service"
 DRAINS = [UNIT]

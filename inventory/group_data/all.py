@@ -23,6 +23,10 @@ ssh_cidrs = list(__settings.network.direct_ssh_cidrs)
 
 releases_bucket = __settings.releases_bucket
 
+# Where logs go, and for how many days a host keeps its own.
+log_server = __settings.host_name("elk")
+logs_spool_days = __settings.logs.spool_days
+
 converge_minutes = __settings.converge.minutes
 converge_jitter_seconds = __settings.converge.jitter_seconds
 

@@ -229,12 +229,15 @@ def leaving(run, tmp_path):
     (tmp_path / "bin" / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/stopped\n')
     (tmp_path / "bin" / "systemctl").chmod(0o755)
     (tmp_path / "stopped").touch()
+    for script in (HOST / "lifecycle", HOST / "aws", ROOT / "files/logging/shipped"):
+        shutil.copy(script, tmp_path)
 
-    def leaving(*units, **more):
+    def leaving(*units, seconds="0", **more):
         done = run(
-            "lifecycle",
+            tmp_path / "lifecycle",
             "chat-lab-app",
             "i-0fedcba9876543210",
+            seconds,
             *units,
             CORRAL_LIFECYCLE_RATE="20/s",
             CORRAL_LIFECYCLE_PAUSE="0.1",
@@ -252,6 +255,22 @@ def test_a_host_that_is_to_end_stops_what_serves_and_says_when_it_is_done(api, l
     assert [form["LifecycleActionResult"] for form in api.forms] == ["CONTINUE"]
     assert api.forms[0]["LifecycleHookName"] == "terminate"
     assert done.stdout.splitlines()[-1] == "corral: done; this instance may end"
+
+
+def test_a_host_that_is_to_end_lets_its_logs_arrive_before_it_says_so(api, leaving, tmp_path):
+    # Without a Filebeat on this machine nothing is left to ship but the journal.
+    api.states = ["Terminated"]
+    inputs = tmp_path / "inputs.d"
+    inputs.mkdir()
+    (inputs / "journal.yml").write_text('# ours\n[{"type": "journald", "id": "journal"}]\n')
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry/log.json").touch()
+    where = {"CORRAL_FILEBEAT_INPUTS": inputs, "CORRAL_FILEBEAT_REGISTRY": tmp_path / "registry"}
+    done, told = leaving("nginx.service", seconds="1", check=False, **{k: str(v) for k, v in where.items()})
+    assert told == ["stop -- nginx.service", "--quiet is-active filebeat.service"]
+    assert done.stderr == "corral: not shipped within 1 s: the journal\n"
+    assert done.stdout.splitlines()[-1] == "corral: done; this instance may end"
+    assert len(api.forms) == 1
 
 
 def test_a_host_that_is_to_stay_is_asked_about_over_one_connection(api, leaving, tmp_path):

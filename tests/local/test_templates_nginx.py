@@ -304,11 +304,3 @@ def test_checks_are_not_logged(nginx):
     nginx.ask("/readyz")
     nginx.ask("/corral/health", port=81, host="x")
     assert len(nginx.logged()) == before
-
-
-def test_logrotate_accepts_its_file():
-    done = subprocess.run(
-        ["logrotate", "--debug", ROOT / "templates/nginx/logrotate"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "error" not in done.stderr
