@@ -14,6 +14,7 @@ from tasks import (
     firewall,
     host_scripts,
     lifecycle,
+    log_watch,
     logging,
     nginx,
     postgres,
@@ -29,7 +30,7 @@ EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certifica
 ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],
-    "elk": [*EVERYWHERE, data_volume, private_name, authority],
+    "elk": [*EVERYWHERE, data_volume, private_name, authority, log_watch],
     "release": [*EVERYWHERE, data_volume, release, private_name],
 }
 

@@ -22,6 +22,12 @@ def password(settings: Settings) -> str:
 EVERY: tuple[tuple[str, str, Callable[[Settings], str]], ...] = (
     ("app", "database-password", password),
     ("elk", "ca-key", authority.make),
+    # Accounts of Elasticsearch (files/elasticsearch/accounts).
+    ("elk", "operator-password", password),
+    ("elk", "reader-password", password),
+    ("elk", "writer-password", password),
+    ("elk", "kibana-token", password),
+    ("elk", "kibana-key", password),
 )
 
 

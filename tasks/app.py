@@ -18,6 +18,7 @@ LOGS = [
         group="app",
         user="app app",
         reopen=f"{DIRECTORY}/app-processes reopen-logs",
+        text=name == "console",
     )
     for name, file in (("log", "app"), ("console", "console"))
 ]

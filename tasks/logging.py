@@ -128,16 +128,20 @@ def inputs(logs: Sequence[Log], project: str) -> Iterator[dict[str, Any]]:
     """Filebeat's inputs: a log with its rotated files (templates/logging/logrotate.j2), each; the journal."""
     for log in logs:
         path = log.path.format(project=project)
-        yield _input(log.dataset, "filestream") | {
-            "paths": [path, f"{path}-*"],
-            "file_identity.fingerprint": None,
-            "prospector.scanner.fingerprint.enabled": True,
-            "prospector.scanner.fingerprint.length": FINGERPRINT,
-            # How soon a new file is seen, and a new line.
-            "prospector.scanner.check_interval": "5s",
-            "backoff.init": "1s",
-            "backoff.max": "2s",
-        }
+        yield (
+            _input(log.dataset, "filestream")
+            | ({"tags": ["text"]} if log.text else {})
+            | {
+                "paths": [path, f"{path}-*"],
+                "file_identity.fingerprint": None,
+                "prospector.scanner.fingerprint.enabled": True,
+                "prospector.scanner.fingerprint.length": FINGERPRINT,
+                # How soon a new file is seen, and a new line.
+                "prospector.scanner.check_interval": "5s",
+                "backoff.init": "1s",
+                "backoff.max": "2s",
+            }
+        )
     yield _input("system.journal", "journald")
 
 

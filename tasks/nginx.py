@@ -13,8 +13,8 @@ REOPEN = '[ ! -s /run/nginx.pid ] || kill -USR1 "$(cat /run/nginx.pid)"'
 PORTS = [Port(80, sources=("balancer_cidrs",)), Port(81, sources=("balancer_cidrs",))]
 DRAINS = ["nginx.service"]
 LOGS = [
-    Log(dataset, f"/var/log/nginx/{file}", owner="www-data", reopen=REOPEN)
-    for dataset, file in (("nginx.access", "access.json"), ("nginx.error", "error.log"))
+    Log("nginx.access", "/var/log/nginx/access.json", owner="www-data", reopen=REOPEN),
+    Log("nginx.error", "/var/log/nginx/error.log", owner="www-data", reopen=REOPEN, text=True),
 ]
 REDIRECT = "http://127.0.0.1:81/corral/health"
 # What the load balancer asks of a server (corral/stack/balancer.py).

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from corral import settings as environments
-from corral.node import health, identity, report
+from corral.node import health, identity, log, report
 from corral.node.identity import STATE, Node
 from corral.node.questions import script
 from corral.node.run import pyinfra
@@ -50,6 +50,7 @@ def converge(node: Node, why: str) -> report.Report:
     _remember(notes if made["result"] == "healthy" else None)
     _forget_bundles()
     report.keep(made)
+    log.write(made)
     tell(made)
     if problem := report.send(node):
         print(f"corral: the report is kept and will be sent later: {problem}", file=sys.stderr)

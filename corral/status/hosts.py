@@ -15,6 +15,10 @@ from corral.status.words import ago, clip, short
 SIGN_OF_LIFE = timedelta(hours=1)
 # What a converge may take beside the time until a host looks.
 CONVERGE = timedelta(minutes=10)
+# Every host writes a line a minute (files/logging/pulse).
+SILENT = timedelta(minutes=5)
+# A host, or a log server, that is younger need not have sent or said anything.
+NEW = timedelta(minutes=15)
 # Of systemd's states of a unit, those of one that does its work, or is about to (systemd(1), "Units").
 WORKING = {"active", "activating", "reloading", "refreshing"}
 # Of a report's checks and units, so many are said one by one.
@@ -36,6 +40,7 @@ def findings(
     if not member.healthy:
         yield problem("Its group finds it unhealthy, and replaces it.")
     yield from _of_report(settings, seen, member, received)
+    yield from _of_logs(seen, member)
     yield from _of_balancer(seen, member, targets)
 
 
@@ -77,6 +82,17 @@ def _of_report(
             yield from _of_version("release", (has, version), seen.release, seen, patience)
     digests = short(received.report.bundle), short(seen.bundle.version)
     yield from _of_version("bundle", digests, seen.bundle, seen, patience)
+
+
+def _of_logs(seen: Seen, member: Member) -> Iterator[Finding]:
+    """What the log server says now; that it says nothing is no host's fault (judge.py)."""
+    if seen.logs is None or seen.now - seen.logs.at > SILENT:
+        return
+    newest = seen.logs.newest.get(member.instance_id)
+    if newest and seen.now - newest > SILENT:
+        yield problem(f"No logs for {ago(newest, seen.now)}.")
+    elif newest is None and member.launched and seen.now - member.launched > NEW:
+        yield problem(f"Its logs have not come yet, {ago(member.launched, seen.now)} after its launch.")
 
 
 def _of_converge(seen: Seen, report: Report) -> Iterator[Finding]:

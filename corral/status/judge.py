@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from corral.members import Group, Member
 from corral.reports import Received
 from corral.settings import Settings
-from corral.status.hosts import findings, reason
+from corral.status.hosts import NEW, SILENT, findings, reason
 from corral.status.look import Seen
 from corral.status.sentences import Finding, note, problem
 from corral.status.words import ago
@@ -54,7 +54,13 @@ def judge(settings: Settings, seen: Seen) -> Verdict:
         received = seen.reports.get(member.instance_id)
         said = findings(settings, seen, member, received, arns[member.group])
         hosts.append(Host(member, received, tuple(said)))
-    own = (*_of_pointers(settings, seen), *_of_rollout(seen), *_of_groups(seen), *_of_the_gone(seen))
+    own = (
+        *_of_pointers(settings, seen),
+        *_of_rollout(seen),
+        *_of_groups(seen),
+        *_of_logs(seen),
+        *_of_the_gone(seen),
+    )
     return Verdict(seen, tuple(own), tuple(sorted(hosts, key=_worst_first)))
 
 
@@ -96,6 +102,15 @@ def _of_group(group: Group, members: list[Member]) -> Iterator[Finding]:
         yield problem(
             f"The group {group.name} does nothing of {', '.join(group.suspended)}: somebody suspended that."
         )
+
+
+def _of_logs(seen: Seen) -> Iterator[Finding]:
+    """Whether the log server says whose logs it gets, as it does once a minute."""
+    if seen.logs and seen.now - seen.logs.at > SILENT:
+        yield problem(f"The log server last said {ago(seen.logs.at, seen.now)} ago whose logs it gets.")
+    servers = [member for member in seen.members if member.role == "elk" and member.in_service]
+    if not seen.logs and any(each.launched and seen.now - each.launched > NEW for each in servers):
+        yield problem("The log server has not said yet whose logs it gets.")
 
 
 def _of_the_gone(seen: Seen) -> Iterator[Finding]:

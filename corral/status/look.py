@@ -34,10 +34,18 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Logs:
+    """What the log server said `at` a moment: the time of each host's newest line, by instance id."""
+
+    at: datetime
+    newest: dict[str, datetime]
+
+
+@dataclass(frozen=True)
 class Seen:
     """All that was seen at the moment `now`. `reports`: of members; `gone`: of those that are none now.
 
-    `rollout`: the lock of one that is under way.
+    `rollout`: the lock of one that is under way. `logs`: None while the log server has said nothing.
     """
 
     now: datetime
@@ -49,6 +57,7 @@ class Seen:
     release: Wanted = Wanted()
     bundle: Wanted = Wanted()
     rollout: Lock | None = None
+    logs: Logs | None = None
 
 
 def look(settings: Settings) -> Seen:
@@ -71,7 +80,19 @@ def look(settings: Settings) -> Seen:
             release=_wanted(bucket, pointer_key(settings.environment), "version"),
             bundle=_wanted(bucket, f"environments/{settings.environment}/bundle.json", "digest"),
             rollout=lock.held(bucket),
+            logs=_logs(bucket),
         )
+
+
+def _logs(bucket: Bucket) -> Logs | None:
+    """What files/log_watch/log-watch wrote; None for what it did not."""
+    found = bucket.read(f"logs/{bucket.environment}/seen.json")
+    try:
+        said = json.loads(found[0]) if found else {}
+        newest = {host: datetime.fromisoformat(time) for host, time in said["hosts"].items()}
+        return Logs(datetime.fromisoformat(said["at"]), newest)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _wanted(bucket: Bucket, key: str, name: str) -> Wanted:

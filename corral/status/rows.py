@@ -74,6 +74,7 @@ def _role(role: str, desired: int, hosts: list[Host]) -> Role:
 def _plain_host(verdict: Verdict, host: Host) -> dict[str, Any]:
     member, received = host.member, host.received
     report = received.report if received else None
+    line = verdict.seen.logs.newest.get(member.instance_id) if verdict.seen.logs else None
     return {
         "instance": member.instance_id,
         "role": member.role,
@@ -87,6 +88,7 @@ def _plain_host(verdict: Verdict, host: Host) -> dict[str, Any]:
         "notes": [one.text for one in host.findings if not one.is_problem],
         "balancer": {one.group: one.state for one in verdict.seen.targets.get(member.instance_id, ())},
         "heard": received.at.isoformat(timespec="seconds") if received else None,
+        "logs": line.isoformat(timespec="seconds") if line else None,
         "converge": report.started.isoformat(timespec="seconds") if report else None,
         "result": report.result if report else None,
         "release": report.release if report else None,

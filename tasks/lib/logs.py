@@ -14,7 +14,7 @@ class Log:
     the file by: it never changes. `path`: of the file that is written to now; "{project}" stands for the
     project's name. `owner`, `group`, `mode`: of a new one. `user`: USER GROUP that rename it, where the
     folder is theirs. `reopen`: a shell command that makes its writer open it anew; none where it is opened
-    for each line.
+    for each line. `text`: its lines are no JSON, and need not be taken for broken JSON.
     """
 
     dataset: str
@@ -24,3 +24,4 @@ class Log:
     mode: str = "0640"
     user: str = ""
     reopen: str = ""
+    text: bool = False

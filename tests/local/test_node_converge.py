@@ -4,10 +4,11 @@ import json
 import subprocess
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from corral.node import converge, health, identity, report, run
+from corral.node import converge, health, identity, log, report, run
 from corral.node.identity import Node
 from corral.settings import ROOT
 
@@ -123,6 +124,42 @@ def test_a_failure_is_reported_with_its_words():
 def test_a_check_that_fails_makes_the_host_ill():
     made = report.compose(NODE, replace(FACTS, ill=[{"check": "nginx", "said": "no"}]), None)
     assert made["result"] == "ill"
+
+
+WHEN = datetime(2026, 11, 26, 9, 30, 15, 120_000, tzinfo=UTC)
+
+
+def test_a_converge_is_a_line_of_the_log(tmp_path):
+    said = {
+        "@timestamp": "2026-11-26T09:30:15.120+00:00",
+        "log.level": "info",
+        "message": "converge (tick): healthy in 2.3 s, 1 changed",
+        "service.name": "corral",
+        "service.version": "0f0e",
+        "event.action": "converge",
+        "event.outcome": "success",
+        "event.duration": 2_300_000_000,
+        "corral.converge.why": "tick",
+        "corral.converge.result": "healthy",
+        "corral.converge.changed": ["Configure nginx"],
+        "corral.converge.drift": [],
+    }
+    made = report.compose(NODE, changed("Configure nginx"), None)
+    assert log.line(made, WHEN) == said
+    file = tmp_path / "corral/converge.json"
+    for _ in range(2):
+        log.write(made, file)
+    lines = [json.loads(each) for each in file.read_text().splitlines()]
+    assert [each | {"@timestamp": said["@timestamp"]} for each in lines] == [said, said]
+
+
+def test_a_converge_that_fails_or_finds_the_host_ill_is_an_error_in_the_log_with_its_words():
+    failed = replace(FACTS, outcome=run.Outcome((), "Run nginx", ("it did not start", "at all")), ill=())
+    line = log.line(report.compose(NODE, failed, None), WHEN)
+    assert (line["log.level"], line["event.outcome"]) == ("error", "failure")
+    assert line["error.message"] == "Run nginx\nit did not start\nat all"
+    ill = log.line(report.compose(NODE, replace(FACTS, ill=[{"check": "nginx", "said": "no"}]), None), WHEN)
+    assert (ill["log.level"], ill["error.message"]) == ("error", "nginx: no")
 
 
 def test_the_history_is_short_and_newest_first():

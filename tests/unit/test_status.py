@@ -15,7 +15,7 @@ from corral.rollout.lock import Lock
 from corral.settings import load
 from corral.status import plot, rows, words
 from corral.status.judge import judge
-from corral.status.look import Seen, Wanted
+from corral.status.look import Logs, Seen, Wanted
 from corral.status.page import page
 from tests.shared.simulated import BUNDLE, RELEASE, report
 
@@ -73,6 +73,37 @@ def by_percent(percent):
 
 def test_of_a_fleet_in_which_all_is_well_nothing_is_said():
     assert sentences(seen()) == []
+
+
+SAYS_NOTHING = ["!The log server has not said yet whose logs it gets."]
+
+
+def logs(newest=None, said=0.5, whose=ID):
+    """What the log server said `said` minutes ago of a line that is `newest` minutes old."""
+    lines = {} if newest is None else {whose: NOW - timedelta(minutes=newest)}
+    return Logs(NOW - timedelta(minutes=said), lines)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (seen(logs=logs(1)), []),
+        (seen(logs=logs(5)), []),
+        (seen(logs=logs(7)), ["!No logs for 7 min."]),
+        (seen(logs=logs(1, whose="i-0another")), ["!Its logs have not come yet, 3 d after its launch."]),
+        (seen(member(launched=NOW - timedelta(minutes=14)), logs=logs()), []),
+        (seen(member(launched=NOW - timedelta(minutes=14)), logs=logs(7)), ["!No logs for 7 min."]),
+        # Of a host nothing is said that nobody knows.
+        (seen(logs=logs(1, said=8)), ["!The log server last said 8 min ago whose logs it gets."]),
+        (seen(member(role="elk"), got=None, logs=None, targets=()), SAYS_NOTHING),
+        (
+            seen(member(role="elk", launched=NOW - timedelta(minutes=14)), got=None, logs=None, targets=()),
+            SAYS_NOTHING[1:],
+        ),
+    ],
+)
+def test_a_host_whose_logs_have_stopped_is_said_and_so_is_a_log_server_that_does_not_know(what, said):
+    assert [each for each in sentences(what) if "log" in each.lower()] == said
 
 
 IN_THE_MAKING = "!0 of 1 app servers are in service; 1 {}."
@@ -252,7 +283,7 @@ def test_hosts_with_problems_come_first_then_those_with_notes():
 
 
 def test_as_plain_data():
-    said = rows.plain(LIVE, judge(LIVE, seen(targets=())))
+    said = rows.plain(LIVE, judge(LIVE, seen(targets=(), logs=logs(1))))
     host = said["hosts"].pop()
     assert said == {
         "environment": "live",
@@ -288,6 +319,7 @@ def test_as_plain_data():
         "notes": [],
         "balancer": {},
         "heard": "2026-11-25T11:55:00+00:00",
+        "logs": "2026-11-25T11:59:00+00:00",
         "converge": "2026-11-25T10:55:00+00:00",
         "result": "healthy",
         "release": RELEASE,
