@@ -1,7 +1,7 @@
 """Elasticsearch's own engine, from Maven Central: fetched by Maven, and laid out as Elastic's package does.
 
 It is Elastic's distribution for tests of integrations: the engine with security, and without the modules
-(docs/logs.md).
+(docs/elastic-stand-ins.md).
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def fetch(directory: Path) -> Path:
             raise CorralError(
                 "Elasticsearch's engine comes by Maven, and there is none here.",
                 "Install Debian's package maven.",
-                "docs/logs.md",
+                "docs/elastic-stand-ins.md",
             )
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory, prefix="fetch-") as folder:
@@ -54,7 +54,7 @@ def check(archive: Path) -> None:
         raise CorralError(
             f"{archive.name} is not the Elasticsearch that was tried: its SHA-256 is {found}.",
             f"Delete {archive}, and look at where Maven takes it from.",
-            "docs/logs.md",
+            "docs/elastic-stand-ins.md",
         )
 
 
@@ -89,5 +89,7 @@ def lay_out(archive: Path, root: Path) -> None:
 def _replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     if old not in text:
-        raise CorralError(f"{path.name} of Elasticsearch {VERSION} has no {old!r}.", "", "docs/logs.md")
+        raise CorralError(
+            f"{path.name} of Elasticsearch {VERSION} has no {old!r}.", "", "docs/elastic-stand-ins.md"
+        )
     path.write_text(text.replace(old, new))

@@ -53,9 +53,12 @@ def apply(
             asking.confirm("Go on?", yes)
         # Somebody said yes: from here on nothing is taken back.
         undo.pop_all()
+    # Before the servers: one that boots with the stack finds its secrets there.
+    for name in secrets.make_all(settings):
+        console.print(f"Made the secret {name}.")
     if proposal is None:
         return _finish(settings, showing.NOTHING)
-    _run(settings, proposal)
+    showing.follow(settings, change_sets.carry_out(settings, proposal), len(proposal.changes))
     if wishes.replace_servers:
         _withdraw_consent(settings, template)
     return _finish(settings, showing.DONE)
@@ -74,13 +77,6 @@ def _look_around(settings: Settings, new_image: bool) -> Stack | None:
 def _propose(settings: Settings, template: str, wishes: Wishes) -> Proposal | None:
     with step(f"Asking CloudFormation what would change in {settings.stack_name}"):
         return change_sets.propose(settings, template, wishes)
-
-
-def _run(settings: Settings, proposal: Proposal) -> None:
-    # Before the servers: one that boots with the stack finds its secrets there.
-    for name in secrets.make_all(settings):
-        console.print(f"Made the secret {name}.")
-    showing.follow(settings, change_sets.carry_out(settings, proposal), len(proposal.changes))
 
 
 def _withdraw_consent(settings: Settings, template: str) -> None:
