@@ -26,5 +26,7 @@ releases_bucket = __settings.releases_bucket
 converge_minutes = __settings.converge.minutes
 converge_jitter_seconds = __settings.converge.jitter_seconds
 
+# Nobody goes on from here to another host, but from the release server.
+agent_forwarding = False
 # Whom sshd must let in; push logs in as this user.
 ssh_user = __settings.ssh.user
