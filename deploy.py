@@ -18,6 +18,7 @@ from tasks import (
     release,
     sshd,
 )
+from tasks.lib.files_seen import gathering
 from tasks.lib.lock import take_lock
 from tasks.lib.packages import packages
 
@@ -64,5 +65,7 @@ packages(
     name="Install packages", wanted=[package for task in tasks for package in getattr(task, "PACKAGES", [])]
 )
 run("install")
+with gathering():
+    run("configure")
 run("configure")
 run("activate")
