@@ -31,7 +31,7 @@ test-app: install-test ## the example app's own tests
 	@cd app && npm ci --no-audit --no-fund --loglevel=error && npm test
 
 test-lab: install-test ## the tests on real hosts: brings the lab up, and down again
-	@pytest tests/lab -v
+	@pytest tests/lab -v --durations=25
 
 lint: install ## ruff, mypy
 	@ruff check .

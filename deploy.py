@@ -23,6 +23,7 @@ from tasks import (
     release,
     sshd,
 )
+from tasks.lib.files_seen import gathering
 from tasks.lib.lock import take_lock
 from tasks.lib.packages import packages
 
@@ -75,5 +76,7 @@ packages(
     wanted=[package for task in tasks for kind in kinds for package in getattr(task, kind, [])],
 )
 run("install")
+with gathering():
+    run("configure")
 run("configure")
 run("activate")

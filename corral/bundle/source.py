@@ -10,14 +10,11 @@ from corral.errors import CorralError
 
 SEE = "docs/boot.md"
 
-# Git's pathspecs of what a node runs. What asks AWS or Vagrant who is there is for operators.
+# Git's pathspecs of what a node runs.
 OF_NODES = (
     "deploy.py",
-    "inventory",
-    ":!inventory/aws.py",
-    ":!inventory/group_data/aws.py",
-    ":!inventory/vagrant.py",
-    ":!inventory/group_data/vagrant.py",
+    "inventory/node.py",
+    "inventory/group_data",
     "environments",
     "tasks",
     "templates",
@@ -28,8 +25,8 @@ OF_NODES = (
     "corral/node",
     "corral/settings",
 )
-# And the `corral` command, for the release server, which has the packages for it beside.
-SHIPPED = (*OF_NODES, "corral")
+# And the `corral` command and whom it pushes to, for the release server, which has the packages beside.
+SHIPPED = (*OF_NODES, "inventory/aws.py", "corral")
 # What says which commands there are.
 PROJECT = "pyproject.toml"
 # The Python packages in it, pinned.

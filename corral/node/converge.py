@@ -7,12 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from corral import settings as environments
+from corral import ROOT
 from corral.node import health, identity, log, report
 from corral.node.identity import STATE, Node
 from corral.node.questions import script
 from corral.node.run import pyinfra
-from corral.settings import ROOT
 
 AWS = report.AWS
 HOST_KEYS = Path("/etc/ssh")
@@ -63,7 +62,10 @@ def boot(node: Node) -> bool:
     What it needs may come to be a little later than the node itself (its database, its release), so one that
     fails is tried again as long as the group waits.
     """
-    seconds = environments.load(node.settings).lifecycle.launch_seconds - RESERVE_SECONDS
+    # Only here: reading settings takes a tenth of a converge that finds nothing to do.
+    from corral.settings import load
+
+    seconds = load(node.settings).lifecycle.launch_seconds - RESERVE_SECONDS
     deadline = time.monotonic() + seconds
     while _first_converge(node)["result"] != "healthy":
         if time.monotonic() + PAUSE_SECONDS > deadline:

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from corral import ROOT
 from corral.errors import CorralError
-from corral.settings import ROOT
 
 NODE = Path("/etc/corral/node.env")
 # Gone at no reboot: what the last converge asked, found and reported.

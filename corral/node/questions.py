@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from corral.settings import ROOT
+from corral import ROOT
 
 SCRIPTS = ROOT / "tasks" / "lib" / "scripts"
 # Scripts that take any number of things, and how many arguments come before these. Asked for all of them at

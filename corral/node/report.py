@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from corral import ROOT
 from corral.node.identity import STATE, Node
 from corral.node.run import Outcome
-from corral.settings import ROOT
 
 SCHEMA = 1
 # How many converges before this one a report still tells of.

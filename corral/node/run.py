@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from corral.settings import ROOT
+from corral import ROOT
 
 # Lines of output that a report keeps of a failure.
 KEPT = 40

@@ -90,8 +90,8 @@ def pyinfra(settings: Settings, log: Path, root: Path = ROOT) -> Run:
         # pyinfra would take the name of a missing file for that of a host, and end well.
         if not (root / INVENTORY).is_file():
             raise CorralError(
-                f"{root} has no {INVENTORY}, as on a server: no rollout can be pushed from here.",
-                "Deploy from a checkout of this repository, on a machine that reaches the hosts.",
+                f"{root} has no {INVENTORY}: no rollout can be pushed from here.",
+                "Deploy from a checkout of this repository that reaches the hosts, or on the release server.",
                 "docs/rollouts.md",
             )
         lines: list[str] = []

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from corral import ROOT
 from corral.errors import CorralError
 from corral.settings.kinds import NAME
 from corral.settings.model import SINGLETONS, Settings
@@ -22,7 +23,6 @@ __all__ = [
     "of_branch",
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / "environments"
 # What corral keeps on this machine (builds, hosts' keys, logs), elsewhere where the code is another user's.
 STATE = Path(os.environ.get("CORRAL_STATE") or ROOT / ".corral")

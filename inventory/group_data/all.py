@@ -30,6 +30,8 @@ logs_spool_days = __settings.logs.spool_days
 converge_minutes = __settings.converge.minutes
 converge_jitter_seconds = __settings.converge.jitter_seconds
 
+# Nobody goes on from here to another host, but from the release server.
+agent_forwarding = False
 # Whom sshd must let in; push logs in as this user.
 ssh_user = __settings.ssh.user
 

@@ -9,6 +9,8 @@ private_name = __settings.host_name(role)
 release_cidrs = []
 # Operators come in here, and from here to all other hosts (corral/stack/security.py).
 ssh_cidrs = [*__settings.network.operator_cidrs, *__settings.network.direct_ssh_cidrs]
+# The server keeps no key to the hosts.
+agent_forwarding = True
 
 build = {
     "repository": __settings.release.repository,

@@ -10,6 +10,8 @@ from tests.lab.fleet import ROOT, Fleet, run
 from tests.lab.visitors import CHROMIUM
 
 STATE = Path("/var/lib/corral-lab")
+# This one wants no lab yet.
+FIRST = "test_base_image.py"
 # These take the fleet or the lab down on purpose, so they come last, and in this order.
 LAST = ("test_deletion.py", "test_teardown.py", "test_faults.py")
 
@@ -21,27 +23,33 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
+    order = {FIRST: -2} | {name: place for place, name in enumerate(LAST)}
+    items.sort(key=lambda item: order.get(item.path.name, -1))
     if config.getoption("--use-running-lab"):
-        kept = [item for item in items if item.path.name not in LAST]
+        kept = [item for item in items if item.path.name not in order]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
 
 
 @pytest.fixture(scope="session")
-def fleet(request):
-    """The environment `lab`, up and converged: 2 app servers, and one server of each other role."""
+def no_lab(request):
+    """None is up, and we may start one."""
     if os.geteuid() != 0:
         pytest.exit("the lab tests need root: sudo make test", returncode=2)
-    if request.config.getoption("--use-running-lab"):
-        yield Fleet()
-        return
-    if STATE.exists():
+    if STATE.exists() and not request.config.getoption("--use-running-lab"):
         pytest.exit(
             "the lab is up, and these tests start and stop it: run `make down` first, "
             "or use it with --use-running-lab",
             returncode=2,
         )
+
+
+@pytest.fixture(scope="session")
+def fleet(no_lab, request):
+    """The environment `lab`, up and converged: 2 app servers, and one server of each other role."""
+    if request.config.getoption("--use-running-lab"):
+        yield Fleet()
+        return
     # Minutes of work: its progress is shown as it goes, whatever pytest captures.
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         run("make", "up", capture=False)

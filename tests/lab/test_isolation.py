@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.lab.fleet import run
 ELSEWHERE = ("192.168.213.7", "172.31.213.7", "10.213.7.7")
 FROM_ROUTER = ("nsenter", "--net=/run/netns/corral-lab", "timeout", "1", "bash", "-c")
 ETHERNET_ALL, IPV4 = 3, b"\x08\x00"
+SPEAK = "from socket import *; s = socket(type=SOCK_DGRAM)\nwhile True: s.sendto(b'x', ('127.0.0.1', 9))"
 
 
 class Wire:
@@ -26,7 +28,8 @@ class Wire:
     def __init__(self, interface, networks):
         self.networks = [ipaddress.ip_network(network) for network in networks]
         self.seen = []
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERNET_ALL))
+        # No protocol before the interface: until it is bound, a socket with one hears every interface.
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.bind((interface, ETHERNET_ALL))
         self.socket.settimeout(0.1)
         self.over = threading.Event()
@@ -95,6 +98,15 @@ def test_the_ear_hears(fleet, member, cidr):
     with Wire(LINK, [cidr]) as wire:
         assert connect(member.private_address, 22)[0] == ""
     assert wire.seen
+
+
+def test_the_ear_hears_its_own_interface_only(fleet):
+    """Whatever passes elsewhere while it is put up, as packets of the lab's link always may."""
+    with subprocess.Popen([sys.executable, "-c", SPEAK]) as speaker, contextlib.ExitStack() as stack:
+        time.sleep(0.5)
+        wires = [stack.enter_context(Wire(LINK, ["127.0.0.0/8"])) for _ in range(20)]
+        speaker.kill()
+    assert [wire.seen for wire in wires if wire.seen] == []
 
 
 @pytest.mark.parametrize("address", ELSEWHERE)

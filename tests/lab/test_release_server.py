@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.lab.fleet import ROOT, run, wait_for
+from tests.lab.test_rollouts import runs
 from tests.local.test_releases import git
 
 DATA = "/srv/data/release"
@@ -112,13 +113,16 @@ def test_corral_is_there_as_for_an_operator(server):
     assert "Traceback" not in refused.stderr
 
 
-def test_a_rollout_is_not_pushed_from_there(server, feature):
-    """Its bundle lacks what finds the hosts; pyinfra would take that for a fleet of none."""
+def test_from_there_it_is_brought_to_all_app_servers_and_back(fleet, server, feature):
     _, version = feature
-    refused = server.says("corral", "release", "deploy", version, check=False)
-    assert refused.returncode == 1
-    assert "no rollout can be pushed from here" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    before = json.loads(run("corral", "release", "list", "--json", "-e", "lab").stdout)
+    (old,) = [one["version"] for one in before if one["current"]]
+    for words, now in (("deploy " + version, version), ("rollback", old)):
+        # The server keeps no key to the hosts: who logs in brings it.
+        command = f"ssh-add -q {server.key} && {server.ssh} -A {server.login} corral release {words}"
+        done = run("ssh-agent", "sh", "-c", command)
+        assert f"app servers run {now}." in done.stdout
+        assert set(runs(fleet)) == {now}
 
 
 def test_a_build_that_fails_says_so_and_its_log_stays(server):

@@ -41,7 +41,7 @@ class World:
         mac = json.loads(run("ip", "-j", "link", "show", "world"))[0]["address"]
         run("ip", "neigh", "add", "192.0.2.2", "lladdr", mac, "dev", "eth0")
         run("ip", "route", "add", "default", "via", "192.0.2.2")
-        self.ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+        self.ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # hears nothing before it is bound
         self.ear.bind(("world", 0x0800))
         self.ear.setblocking(False)
 

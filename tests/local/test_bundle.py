@@ -58,7 +58,9 @@ INSIDE = {
     "bundle.json",
     "deploy.py",
     "inventory/node.py",
+    "inventory/aws.py",
     "inventory/group_data/all.py",
+    "inventory/group_data/aws.py",
     "environments/lab.toml",
     "tasks/nginx.py",
     "templates/nginx/a name.j2",
@@ -319,7 +321,7 @@ def test_another_commit_gives_another_bundle(built, checkout):
 def test_a_working_tree_with_changes_is_refused_or_marked(built, checkout):
     clean = built()
     (checkout / "docs/boot.md").write_text("Not in a bundle.\n")
-    (checkout / "inventory/aws.py").write_text("Neither.\n")
+    (checkout / "inventory/vagrant.py").write_text("Neither.\n")
     (checkout / "tasks/nginx.pyc").write_text("Ignored.\n")
     assert built(dirty=True) == clean
     (checkout / "tasks/nginx.py").write_text("PACKAGES = ['nginx']\n")

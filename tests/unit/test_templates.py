@@ -108,6 +108,12 @@ def test_sshd_reads_its_configuration(tmp_path):
     } <= set(rules)
 
 
+def test_an_operators_agent_comes_along_to_the_release_server_alone():
+    texts = {role: declared(role).text("/etc/ssh/sshd_config.d/10-corral.conf") for role in ROLES}
+    assert {role for role, text in texts.items() if "\nAllowAgentForwarding yes\n" in text} == {"release"}
+    assert all("\nAllowAgentForwarding no\n" in text for role, text in texts.items() if role != "release")
+
+
 def test_where_nobody_may_come_in_nobody_is_exempt_from_penalties():
     """A list of nobody would be no configuration that sshd reads."""
     nobody = Declared("release", ssh_cidrs=[]).text("/etc/ssh/sshd_config.d/10-corral.conf")

@@ -1,0 +1,87 @@
+"""Files of all tasks are looked at once; after a change, again: pyinfra on this machine, by a real shell."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.shared.roles import ROOT
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what is staged is under /run, which is root's")
+DEPLOY = """
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+from tasks.lib.files import Absent, Directory, File, config_files
+from tasks.lib.files_seen import gathering
+
+PLACE = host.data.place
+OURS = {"owner": host.data.owner, "group": host.data.owner}
+
+@operation()
+def spoil():
+    yield StringCommand(f"echo another >{PLACE}/third; touch {PLACE}/fourth")
+
+def first():
+    config_files(name="First", files=[Directory(f"{PLACE}/one", **OURS)])
+    config_files(name="Second", files=[File(f"{PLACE}/one/second", content=str(host.data.second), **OURS)])
+
+def last():
+    config_files(name="Third", files=[File(f"{PLACE}/third", content="3", **OURS)])
+    config_files(name="Fourth", files=[Absent(f"{PLACE}/fourth")])
+
+with gathering():
+    first()
+    last()
+first()
+if host.data.spoil:
+    spoil(name="Spoil")
+last()
+config_files(name="Nobody's", files=[Absent(f"{PLACE}/nobodys")])
+"""
+
+
+@pytest.fixture
+def converge(tmp_path):
+    """Runs pyinfra, and gives how often it looked at files, and the names of what changed something."""
+    owner = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / "place").mkdir()
+    (tmp_path / "deploy.py").write_text(DEPLOY)
+
+    def run(*options, second="one", spoil=""):
+        data = {"place": tmp_path / "place", "owner": owner, "second": second, "spoil": spoil}
+        given = [word for name, value in data.items() for word in ("--data", f"{name}={value}")]
+        command = [sys.executable, "-m", "pyinfra", *given, "@local", str(tmp_path / "deploy.py"), "-vv"]
+        done = subprocess.run(
+            [*command, *options],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+        said = done.stderr.split("Starting operation: ")
+        changed = {one.split("\n")[0].strip() for one in said[1:] if "] Success" in one}
+        return done.stderr.count("What stands at the given paths?"), changed
+
+    return run
+
+
+def test_what_is_as_declared_is_found_so_by_one_look(converge):
+    converge("-y")
+    assert converge("-y") == (2, set()), "one, and one for what was not said before"
+    assert converge("--dry") == (2, set())
+
+
+def test_after_a_change_it_is_looked_at_again(converge):
+    assert converge("-y")[1] == {"First", "Second", "Third"}
+    looks, changed = converge("-y", second="two")
+    assert (looks, changed) == (4, {"Second"}), "before it, and for each of the two after it"
+
+
+def test_what_another_operation_spoiled_is_mended(converge, tmp_path):
+    converge("-y")
+    assert converge("-y", spoil="yes")[1] == {"Spoil", "Third", "Fourth"}
+    assert (tmp_path / "place/third").read_text() == "3"
+    assert not (tmp_path / "place/fourth").exists()
