@@ -1,5 +1,6 @@
 """`corral stack diff`, `apply` and `outputs`, against the lab's API: new, changed, refused, interrupted."""
 
+import hashlib
 import json
 import threading
 from datetime import timedelta
@@ -12,6 +13,8 @@ from corral.cloudformation import change_sets as engine
 from corral.cloudformation import expiry, stacks, templates
 from corral.cloudformation.request import Wishes
 from corral.errors import CorralError
+from corral.stack import render
+from corral.stack.template import compact
 from tests.local.lab_cloud import cloud  # noqa: F401
 from tests.local.stack_command import (  # noqa: F401
     answer_hooks,
@@ -344,8 +347,11 @@ def test_a_big_template_goes_by_the_bucket_of_templates(of, monkeypatch):  # noq
     settings = of("lab-branch/big")
     corral_stack(settings, "apply", "-y")
     assert stacks.find(settings).status == "CREATE_COMPLETE"
-    bucket = templates.bucket_name(settings)
-    assert client(settings, "s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    # Its neighbours' are in it as well.
+    body = compact(render(settings)).encode()
+    key = f"{hashlib.sha256(body).hexdigest()}.json"
+    there = client(settings, "s3").get_object(Bucket=templates.bucket_name(settings), Key=key)
+    assert there["Body"].read() == body
     assert "nothing to change" in corral_stack(settings, "diff").output
 
 

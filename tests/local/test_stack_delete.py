@@ -86,7 +86,7 @@ def test_an_environment_of_a_branch_takes_its_data_with_it(of):  # noqa: F811
     gone = corral_stack(settings, "delete", "--yes", "short").output
     assert f"  deleted with its data: ReleasesBucket  AWS::S3::Bucket {settings.releases_bucket}" in gone
     assert f"Deleted 4 objects and versions from {settings.releases_bucket}." in gone
-    assert "Deleted 2 parameters under /corral/short/." in gone
+    assert f"Deleted {len(secrets.EVERY) + 1} parameters under /corral/short/." in gone
     assert "These stay" not in gone
     assert stacks.find(settings) is None
     buckets = {each["Name"] for each in client(settings, "s3").list_buckets()["Buckets"]}
