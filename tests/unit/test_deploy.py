@@ -61,6 +61,45 @@ def test_what_started_last_stops_first():
 def test_a_machine_outside_of_aws_has_neither_volume_nor_group_nor_zone():
     there = Declared("db", data_volume="", group="", private_zone_id="")
     assert "/srv/data" in there.files["Make the folder of data"]
-    words = ("volume", "group's word", "lets the host go", "private name")
+    words = ("volume", "group's word", "lets the host go", "private name", "Filebeat", "certificate", "pulse")
     assert not [name for name in there.operations if any(word in name for word in words)]
     assert "corral-data" not in there.text("/etc/systemd/system/postgresql@17-main.service.d/corral.conf")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_log_of_a_host_is_known_by_a_name_that_fits_a_data_stream(role):
+    datasets = [log.dataset for log in declared(role).data["logs"]]
+    assert len(set(datasets)) == len(datasets)
+    # Elasticsearch, "Data stream naming scheme": no hyphen.
+    assert not [name for name in datasets if not re.fullmatch(r"[a-z0-9_.]+", name)]
+
+
+def test_all_logs_of_a_host_are_rotated_and_shipped_and_nothing_else_is():
+    app = declared("app")
+    shipped = app.files["Configure Filebeat and what it reads"]
+    assert sorted(path for path in shipped if "inputs.d" in path) == [
+        f"/etc/filebeat/inputs.d/{name}.yml"
+        for name in (
+            "app.console",
+            "app.log",
+            "corral.converge",
+            "corral.host",
+            "nginx.access",
+            "nginx.error",
+            "system.journal",
+        )
+    ]
+    rotated = re.findall(r"^(/.*) {$", app.text("/etc/logrotate.d/corral"), re.MULTILINE)
+    assert rotated == [
+        "/var/log/corral/host.json /var/log/corral/converge.json",
+        "/var/log/nginx/access.json /var/log/nginx/error.log",
+        "/var/log/chat-app/app.log /var/log/chat-app/console.log",
+    ]
+    assert app.data["certified"] == ["filebeat.service"]
+
+
+def test_a_machine_outside_of_aws_rotates_its_logs_and_ships_none():
+    there = Declared("app", data_volume="", group="", private_zone_id="")
+    assert "/var/log/nginx/access.json" in there.text("/etc/logrotate.d/corral")
+    assert "/var/log/corral/host.json" not in there.text("/etc/logrotate.d/corral")
+    assert not [path for entries in there.files.values() for path in entries if "filebeat" in path]
