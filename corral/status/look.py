@@ -80,17 +80,16 @@ def look(settings: Settings) -> Seen:
             release=_wanted(bucket, pointer_key(settings.environment), "version"),
             bundle=_wanted(bucket, f"environments/{settings.environment}/bundle.json", "digest"),
             rollout=lock.held(bucket),
-            logs=_logs(bucket),
+            logs=logs(said[0]) if (said := bucket.read(f"logs/{settings.environment}/seen.json")) else None,
         )
 
 
-def _logs(bucket: Bucket) -> Logs | None:
-    """What files/log_watch/log-watch wrote; None for what it did not."""
-    found = bucket.read(f"logs/{bucket.environment}/seen.json")
+def logs(said: bytes) -> Logs | None:
+    """What the log server wrote (files/log_watch/log-watch); None when it makes no sense."""
     try:
-        said = json.loads(found[0]) if found else {}
-        newest = {host: datetime.fromisoformat(time) for host, time in said["hosts"].items()}
-        return Logs(datetime.fromisoformat(said["at"]), newest)
+        told = json.loads(said)
+        newest = {host: datetime.fromisoformat(time) for host, time in told["hosts"].items()}
+        return Logs(datetime.fromisoformat(told["at"]), newest)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,23 @@ def test_a_host_that_fails_comes_first_with_the_reason(there, well, corral, clou
     assert run.stdout.startswith("✗ app ")
     assert "at “Configure [nginx]”: nginx: [emerg] \ufffd[31munknown directive" in run.stdout
     assert run.stdout.endswith("Environment test has 3 problems: 2 of 4 hosts in service are well.\n")
+
+
+def test_a_host_whose_logs_have_stopped_is_told_of(there, well, corral):
+    now = datetime.now(UTC)
+    silent, *others = well
+    newest = {one.instance_id: now.isoformat() for one in others}
+    newest[silent.instance_id] = (now - timedelta(minutes=7)).isoformat()
+    place = {"Bucket": there.releases_bucket, "Key": "logs/test/seen.json"}
+    s3 = aws.client(there, "s3")
+    s3.put_object(**place, Body=json.dumps({"at": now.isoformat(), "hosts": newest}))
+    try:
+        run = corral("status")
+        assert run.returncode == 1
+        assert f"({silent.instance_id}): No logs for 7 min.\n" in run.stdout
+        assert run.stdout.endswith("Environment test has 1 problem: 3 of 4 hosts in service are well.\n")
+    finally:
+        s3.delete_object(**place)
 
 
 def test_the_page_is_written(well, corral, tmp_path):

@@ -16,6 +16,7 @@ from corral.settings import load
 from corral.status import plot, rows, words
 from corral.status.judge import judge
 from corral.status.look import Logs, Seen, Wanted
+from corral.status.look import logs as read_logs
 from corral.status.page import page
 from tests.shared.simulated import BUNDLE, RELEASE, report
 
@@ -104,6 +105,13 @@ def logs(newest=None, said=0.5, whose=ID):
 )
 def test_a_host_whose_logs_have_stopped_is_said_and_so_is_a_log_server_that_does_not_know(what, said):
     assert [each for each in sentences(what) if "log" in each.lower()] == said
+
+
+@pytest.mark.parametrize(
+    "said", [b"?", b"[]", b"{}", b'{"at": "now", "hosts": {}}', b'{"at": "2026-11-25T12:00:00Z", "hosts": 1}']
+)
+def test_what_the_log_server_wrote_otherwise_is_nothing(said):
+    assert read_logs(said) is None
 
 
 IN_THE_MAKING = "!0 of 1 app servers are in service; 1 {}."
