@@ -6,26 +6,40 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from contextlib import contextmanager
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from corral.errors import CorralError
-from lab.elastic import engine
-from tests.local.elastic import until
+from lab.elastic import engine, packages, repository
+from tests.local.elastic import ROOT, Authority, until
 from tests.local.ports import free_port
 
 # Kept between runs, as pytest's own cache is: it is a hundred megabytes.
-CACHE = Path(__file__).resolve().parents[2] / ".corral/elastic"
+CACHE = ROOT / ".corral/elastic"
 NOBODY = 65534
 ROLES = {
     "logs_writer": {"indices": [{"names": ["logs-*"], "privileges": ["auto_configure", "create_doc"]}]},
     "logs_reader": {"indices": [{"names": ["logs-*"], "privileges": ["read", "view_index_metadata"]}]},
 }
+# The role's fields, and one that takes numbers alone, so that there is something to refuse.
+TEMPLATE = {
+    "index_patterns": ["logs-*-*"],
+    "priority": 500,
+    "data_stream": {},
+    "composed_of": ["logs-fields"],
+    "template": {
+        "settings": {"index": {"number_of_replicas": 0}},
+        "mappings": {"properties": {"line.test.refused": {"type": "long", "ignore_malformed": False}}},
+    },
+}
+FIELDS = json.loads((ROOT / "files/elasticsearch/logs-fields.json").read_text())
 USERS = {"writer": "logs_writer", "reader": "logs_reader", "operator": "superuser"}
 
 
@@ -37,6 +51,32 @@ def engine_archive(folder):
         pytest.skip(f"no Elasticsearch to be had here: {error}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / archive.name).symlink_to(archive)
+
+
+@contextmanager
+def node_of_the_package():
+    """A node that serves, unpacked from the lab's package, with the role's fields and accounts."""
+    # Where another user reads it: pytest closes its own folders to all others.
+    with tempfile.TemporaryDirectory(prefix="corral-elastic-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        _unpack(folder)
+        (folder / "node").mkdir()
+        node = Elasticsearch(folder / "host", folder / "node", Authority(folder / "pki"))
+        node.kibana_token = node.token("elastic/kibana")
+        with node:
+            assert node.ask("PUT", "/_component_template/logs-fields", FIELDS)[0] == 200
+            assert node.ask("PUT", "/_index_template/logs", TEMPLATE) == (200, {"acknowledged": True})
+            yield node
+
+
+def _unpack(folder):
+    engine_archive(folder / "archives")
+    archive = engine.fetch(folder / "archives")
+    built = packages.build("elasticsearch", folder, lambda _, root: engine.lay_out(archive, root))
+    assert built.fields["Package"] == "elasticsearch" and repository.packages_index([built], folder)
+    subprocess.run(["dpkg-deb", "-x", built.file, folder / "host"], check=True)
+    built.file.unlink()
 
 
 class Elasticsearch:
@@ -110,6 +150,10 @@ class Elasticsearch:
         self.notified.close()
         self._log.close()
 
+    @property
+    def url(self):
+        return f"https://127.0.0.1:{self.port}"
+
     def token(self, account):
         """A new token of a service account, such as elastic/kibana; it is in the file service_tokens."""
         tool = self._home / "bin/elasticsearch-service-tokens"
@@ -127,8 +171,7 @@ class Elasticsearch:
         credentials = b64encode(f"{user}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        url = f"https://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, data, headers, method=method)
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60, context=self._context) as answer:
                 return answer.status, json.load(answer)

@@ -4,70 +4,46 @@ import json
 import socket
 import urllib.request
 
+from tasks.lib.templates import render
 from tests.local.elastic import Program
-from tests.local.elastic_store import Store
+from tests.local.elastic_store import Store, number_of
 from tests.local.ports import free_port
 
-PIPELINE = """
-# What the role would write.
-input {
-  beats {
-    port => %(beats)s
-    host => "127.0.0.1"
-    ssl_enabled => true
-    ssl_certificate => "%(certificate)s"
-    ssl_key => "%(key)s"
-    ssl_certificate_authorities => ["%(ca)s"]
-    ssl_client_authentication => "required"
-    enrich => none
-  }
+# What a host's Filebeat says of each line of an app server's program.
+SHIPPED = {
+    "parsers": [],
+    "fields_under_root": True,
+    "fields": {"data_stream.dataset": "app", "corral.role": "app", "service.environment": "lab"},
 }
-filter {
-  if [log][file][fingerprint] {
-    mutate {
-      add_field => { "[@metadata][_id]" => "%%{[host][name]}-%%{[log][file][fingerprint]}-%%{[log][offset]}" }
-    }
-  } else {
-    fingerprint {
-      source => ["[host][name]", "@timestamp", "message"]
-      concatenate_sources => true
-      method => "SHA256"
-      target => "[@metadata][_id]"
-    }
-  }
-  json { source => "message" target => "line" tag_on_failure => ["not_json"] }
-  if "not_json" not in [tags] {
-    date { match => ["[line][@timestamp]", "ISO8601"] remove_field => ["[line][@timestamp]"] }
-    mutate { rename => { "[line][message]" => "message" "[line][number]" => "number" } }
-  }
-}
-output {
-  elasticsearch {
-    hosts => ["http://127.0.0.1:%(store)s"]
-    user => "writer"
-    password => "${PASSWORD}"
-    data_stream => "true"
-    data_stream_dataset => "app"
-    data_stream_namespace => "lab"
-    document_id => "%%{[@metadata][_id]}"
-    retry_initial_interval => 0.1
-    retry_max_interval => 0.3
-    silence_errors_in_log => ["version_conflict_engine_exception"]
-  }
-}
-"""
+
+
+def pipeline(**names):
+    """The text of the role's pipeline; it tries again sooner than on a host."""
+    text = render("templates/logstash/logs.conf.j2", {"address": "127.0.0.1", "namespace": "lab", **names})
+    slow = "retry_initial_interval => 1\n    retry_max_interval => 10\n"
+    assert slow in text
+    return text.replace(slow, "retry_initial_interval => 0.1\n    retry_max_interval => 0.3\n")
 
 
 class Logstash:
-    """A Logstash of one's own below `folder`, with a queue on disk and dead letters; its store."""
+    """A Logstash of one's own below `folder`, with a queue on disk and dead letters; its store.
 
-    def __init__(self, folder, authority, **settings):
+    `elasticsearch`: the address of another store.
+    """
+
+    def __init__(self, folder, authority, elasticsearch=None, **settings):
         self.folder = folder
         (folder / "etc/conf.d").mkdir(parents=True)
         self.ports = {"beats": free_port(), "store": free_port(), "api": free_port()}
         certificate, key = authority.pair("logstash")
-        names = self.ports | {"certificate": certificate, "key": key, "ca": authority.ca}
-        (folder / "etc/conf.d/main.conf").write_text(PIPELINE % names)
+        text = pipeline(
+            port=self.ports["beats"],
+            certificate=certificate,
+            key=key,
+            authority=authority.ca,
+            elasticsearch=elasticsearch or f"http://127.0.0.1:{self.ports['store']}",
+        )
+        (folder / "etc/conf.d/main.conf").write_text(text)
         (folder / "etc/pipelines.yml").write_text(
             json.dumps([{"pipeline.id": "main", "path.config": f"{folder}/etc/conf.d/*.conf"}])
         )
@@ -84,11 +60,11 @@ class Logstash:
     def program(self):
         arguments = ["--path.settings", self.folder / "etc"]
         return Program(
-            "lab.elastic.logstash", *arguments, log=self.folder / "logstash.out", PASSWORD="secret"
+            "lab.elastic.logstash", *arguments, log=self.folder / "logstash.out", WRITER_PASSWORD="secret"
         )
 
     def numbers(self):
-        return [document.get("number") for document in list(self.store.documents.values())]
+        return [number_of(document) for document in list(self.store.documents.values())]
 
     def letters(self):
         folder = self.folder / "data/dead_letter_queue/main"

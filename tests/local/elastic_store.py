@@ -11,6 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from lab.elastic.logstash.event import parse_iso
 
 
+def number_of(document):
+    """What a line of the tests counts by; None for another line."""
+    return document.get("line", {}).get("number")
+
+
 class Store:
     """`documents`: by (stream, id). `refused`: how many second ones came. `busy`: it answers 429."""
 
@@ -70,7 +75,7 @@ class Store:
             self.refused += 1
             error = {"type": "version_conflict_engine_exception", "reason": "document already exists"}
             return {"create": item | {"status": 409, "error": error}}
-        if not parse_iso(document["@timestamp"]) or document.get("number") == "none":
+        if not parse_iso(document["@timestamp"]) or number_of(document) == "none":
             error = {"type": "document_parsing_exception", "reason": "failed to parse field [number]"}
             return {"create": item | {"status": 400, "error": error}}
         self.documents[key] = document

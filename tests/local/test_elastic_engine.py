@@ -1,82 +1,41 @@
 """The lab's Elasticsearch, as it is packed, and what stands before and behind it: a line is found."""
 
 import json
-import subprocess
-import tempfile
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from pathlib import Path
 
 import pytest
 
-from lab.elastic import engine, packages, repository
-from tests.local.elastic import Authority, Filebeat, Program, line, stamp, until
-from tests.local.elastic_engine import Elasticsearch, engine_archive
-from tests.local.elastic_pipeline import Logstash
+from tests.local.elastic import Filebeat, Program, line, stamp, until
+from tests.local.elastic_engine import node_of_the_package
+from tests.local.elastic_pipeline import SHIPPED, Logstash
 from tests.local.ports import free_port
 
-TEMPLATE = {
-    "index_patterns": ["logs-*-*"],
-    "priority": 500,
-    "data_stream": {},
-    "template": {
-        "settings": {"index": {"number_of_replicas": 0, "refresh_interval": "200ms"}},
-        "mappings": {"properties": {"number": {"type": "long"}, "@timestamp": {"type": "date"}}},
-    },
-}
-
 
 @pytest.fixture(scope="module")
-def unpacked():
-    """The package's files, where another user reads them: pytest closes its own folders to all others."""
-    with tempfile.TemporaryDirectory(prefix="corral-elastic-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        _unpack(folder)
-        yield folder / "host"
-
-
-def _unpack(folder):
-    engine_archive(folder / "archives")
-    archive = engine.fetch(folder / "archives")
-    built = packages.build("elasticsearch", folder, lambda _, root: engine.lay_out(archive, root))
-    assert built.fields["Package"] == "elasticsearch" and repository.packages_index([built], folder)
-    subprocess.run(["dpkg-deb", "-x", built.file, folder / "host"], check=True)
-    built.file.unlink()
-
-
-@pytest.fixture(scope="module")
-def store(unpacked):
-    """A node that serves, with the accounts of the role, and a token for Kibana."""
-    folder = unpacked.parent / "node"
-    folder.mkdir()
-    authority = Authority(unpacked.parent / "pki")
-    node = Elasticsearch(unpacked, folder, authority)
-    node.kibana_token = node.token("elastic/kibana")
-    with node:
-        assert node.ask("PUT", "/_index_template/logs", TEMPLATE) == (200, {"acknowledged": True})
+def store():
+    with node_of_the_package() as node:
         yield node
 
 
 def test_a_line_is_written_by_the_app_and_found_by_the_reader(tmp_path, store):
     authority = store.authority
-    logstash = Logstash(tmp_path / "elk", authority)
-    logstash.store.stop()
-    filebeat = Filebeat(tmp_path / "app", logstash.ports["beats"], authority, parsers=[])
-    pipeline = logstash.folder / "etc/conf.d/main.conf"
-    there = f'"https://127.0.0.1:{store.port}"]\n    ssl_certificate_authorities => ["{authority.ca}"'
-    text = pipeline.read_text().replace(f'"http://127.0.0.1:{logstash.ports["store"]}"', there)
-    pipeline.write_text(text)
+    logstash = Logstash(tmp_path / "elk", authority, store.url)
+    filebeat = Filebeat(tmp_path / "app", logstash.ports["beats"], authority, **SHIPPED)
     (filebeat.logs / "app.log").write_text(
-        "".join(map(line, range(301))) + "no json\n" + line(301).replace(": 301}", ': "none"}')
+        "".join(map(line, range(301))) + "no json\n" + line(301, **{"test.refused": "none"})
     )
 
     def answered():
         return store.ask("POST", "/logs-app-lab/_search", {"size": 1}, "reader"), program.log()
 
     def found():
-        query = {"size": 0, "track_total_hits": True, "aggs": {"n": {"cardinality": {"field": "number"}}}}
+        query = {
+            "size": 0,
+            "track_total_hits": True,
+            "aggs": {"n": {"cardinality": {"field": "line.number.number"}}},
+        }
         status, answer = store.ask("POST", "/logs-app-lab/_search", query, "reader")
         return status == 200 and answer["hits"]["total"]["value"] == 302 and answer
 
@@ -90,7 +49,7 @@ def test_a_line_is_written_by_the_app_and_found_by_the_reader(tmp_path, store):
         program.start()
         until(lambda: logstash.listens() and logstash.stats()["queue"]["events_count"] == 0, program.log)
         assert until(found, answered)
-    query = {"query": {"query_string": {"query": "number:7"}}}
+    query = {"query": {"query_string": {"query": "line.number:7"}}}
     (hit,) = store.ask("POST", "/logs-app-lab/_search", query, "reader")[1]["hits"]["hits"]
     assert hit["_index"].startswith(".ds-logs-app-lab-")
     assert (hit["_source"]["message"], hit["_source"]["@timestamp"]) == ("line 7", stamp(7))

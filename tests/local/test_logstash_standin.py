@@ -12,7 +12,8 @@ import pytest
 
 from lab.elastic import lumberjack
 from tests.local.elastic import Authority, Filebeat, line, run, stamp, until
-from tests.local.elastic_pipeline import Logstash
+from tests.local.elastic_pipeline import SHIPPED, Logstash
+from tests.local.elastic_store import number_of
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def client(authority, port):
 def event(number, said=None):
     text = json.dumps({"message": f"line {number}", "number": said or number})
     fields = {"@timestamp": stamp(0), "message": text, "host": {"name": "app-1"}}
+    fields |= {"data_stream": {"dataset": "app"}}
     return json.dumps(fields | {"log": {"offset": number, "file": {"fingerprint": "f"}}}).encode()
 
 
@@ -57,7 +59,7 @@ def write_lines(log, total, rate):
 
 
 def test_whoever_is_killed_each_line_is_in_the_store_once(tmp_path, authority, logstash):
-    filebeat = Filebeat(tmp_path / "app", logstash.ports["beats"], authority, parsers=[])
+    filebeat = Filebeat(tmp_path / "app", logstash.ports["beats"], authority, **SHIPPED)
     total = 2000
     log = filebeat.logs / "app.log"
     with filebeat.program() as shipper, logstash.program() as pipeline:
@@ -86,8 +88,8 @@ def test_whoever_is_killed_each_line_is_in_the_store_once(tmp_path, authority, l
         until(lambda: len(logstash.store.documents) >= total, pipeline.log)
         time.sleep(1)
     documents = list(logstash.store.documents.values())
-    assert sorted(each["number"] for each in documents) == list(range(total))
-    assert all(each["@timestamp"] == stamp(each["number"]) for each in documents)
+    assert sorted(map(number_of, documents)) == list(range(total))
+    assert all(each["@timestamp"] == stamp(number_of(each)) for each in documents)
     assert {key[0] for key in logstash.store.documents} == {"logs-app-lab"}
     # Those that were sent again after a kill: known by their ids.
     assert logstash.store.refused > 0
@@ -136,10 +138,10 @@ def test_what_the_store_refuses_is_a_dead_letter_and_the_rest_goes_on(authority,
         until(lambda: len(logstash.store.documents) == 3, program.log)
         until(logstash.letters, program.log)
     assert (sorted(map(str, logstash.numbers())), logstash.store.refused) == (["1", "3", "None"], 1)
-    (plain,) = (each for each in logstash.store.documents.values() if each.get("number") is None)
+    (plain,) = (each for each in logstash.store.documents.values() if number_of(each) is None)
     assert (plain["message"], plain["tags"]) == ("no json", [7, "not_json"])
     (letter,) = logstash.letters()
-    assert letter["event"]["number"] == "none" and "status: 400" in letter["reason"]
+    assert number_of(letter["event"]) == "none" and "status: 400" in letter["reason"]
 
 
 def test_a_full_queue_holds_the_sender_and_says_that_it_lives(tmp_path, authority):
@@ -197,12 +199,12 @@ def test_who_has_no_certificate_of_ours_is_refused(tmp_path, authority, logstash
 
 def test_the_commands(logstash):
     where = ["--path.settings", logstash.folder / "etc"]
-    code, said = run("lab.elastic.logstash", *where, "--config.test_and_exit", PASSWORD="x")
+    code, said = run("lab.elastic.logstash", *where, "--config.test_and_exit", WRITER_PASSWORD="x")
     assert (code, said.splitlines()[0]) == (0, "Configuration OK")
     code, said = run("lab.elastic.logstash", *where, "-t")
-    assert code == 1 and "Replacement variable `PASSWORD` is not defined" in said
+    assert code == 1 and "Replacement variable `WRITER_PASSWORD` is not defined" in said
     assert "logstash 8.19.21" in run("lab.elastic.logstash", "--version")[1]
     with logstash.program() as program:
         until(logstash.listens, program.log)
-        code, said = run("lab.elastic.logstash", *where, PASSWORD="x")
+        code, said = run("lab.elastic.logstash", *where, WRITER_PASSWORD="x")
         assert code == 1 and "already another instance using the configured" in said

@@ -134,7 +134,7 @@ def _epoch(value: Any, divisor: int) -> datetime | None:
 
 
 def _mutate(options: dict[str, Any]) -> Filter:
-    """In the order of mutate's own documentation: rename, update, replace, then copy."""
+    """In the order of mutate's own documentation: rename, update, replace, lowercase, then copy."""
 
     def run(event: Event) -> bool:
         for old, new in options.get("rename", {}).items():
@@ -145,12 +145,22 @@ def _mutate(options: dict[str, Any]) -> Filter:
                 event.set(field, event.text(value) if isinstance(value, str) else value)
         for field, value in options.get("replace", {}).items():
             event.set(field, event.text(value) if isinstance(value, str) else value)
+        for field in options.get("lowercase", []):
+            if event.has(field):
+                event.set(field, _lower(event.get(field)))
         for source, target in options.get("copy", {}).items():
             if event.has(source):
                 event.set(event.text(target), json.loads(json.dumps(event.get(source))))
         return True
 
     return run
+
+
+def _lower(value: Any) -> Any:
+    """Texts, also in a list; the real one passes over all others, and says so in its log."""
+    if isinstance(value, list):
+        return [_lower(each) for each in value]
+    return value.lower() if isinstance(value, str) else value
 
 
 def _fingerprint(options: dict[str, Any]) -> Filter:

@@ -87,7 +87,8 @@ _OPTIONS: dict[tuple[str, str], dict[str, Check]] = {
     ("filter", "date"): _FILTER
     | {"match": _list, "target": _text, "timezone": _text, "tag_on_failure": _list},
     ("filter", "mutate"): _FILTER
-    | {"rename": _hash, "update": _hash, "replace": _hash, "copy": _hash, "tag_on_failure": _text},
+    | {"rename": _hash, "update": _hash, "replace": _hash, "lowercase": _list, "copy": _hash}
+    | {"tag_on_failure": _text},
     ("filter", "fingerprint"): _FILTER
     | {
         "source": _list,
