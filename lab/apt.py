@@ -81,12 +81,12 @@ def machine_options() -> list[str]:
     return [line for line in lines if line.split(" ")[0] in names and not line.endswith('"";')]
 
 
-def cache_configuration(mirror: Mirror, proxy: str | None) -> str:
+def cache_configuration(mirror: Mirror, proxy: str | None, logs: str) -> str:
     """apt-cacher-ng's configuration (pure).
 
     Only the mirror's own URIs are served (ForceManaged), so the cache is no way out of the lab. No more Remap
     lines: Debian's default ones try mirrors that this machine may not reach.
-    `proxy`: the proxy by which this machine's apt reaches its mirror.
+    `proxy`: the proxy by which this machine's apt reaches its mirror. `logs`: see `logs_line`.
     """
     lines = [
         f"CacheDir: {APT_CACHE / 'packages'}",
@@ -101,18 +101,27 @@ def cache_configuration(mirror: Mirror, proxy: str | None) -> str:
         "ForceManaged: 1",
         "PassThroughPattern: ^$",
         *(f"Remap-corral{number}: {_as_http(uri)} ; {uri}" for number, uri in enumerate(mirror.uris)),
+        logs,
         *([f"Proxy: {proxy}"] if proxy else []),
     ]
     return "\n".join(lines) + "\n"
 
 
-def prepare_cache(mirror: Mirror) -> list[str]:
-    """Write the cache's configuration and make its directories; the command that runs it, as its own user."""
+def logs_line(host: str, root: str) -> str:
+    """The cache's line about Elastic's `host`: passed on, or, with a `root`, served from that folder."""
+    return f"LocalDirs: {host} {root}" if root else f"Remap-elastic: http://{host} ; https://{host}"
+
+
+def prepare_cache(mirror: Mirror, logs: str) -> list[str]:
+    """Write the cache's configuration and make its directories; the command that runs it, as its own user.
+
+    `logs`: see `logs_line`.
+    """
     directory = APT_CACHE / "etc"
     for path in (APT_CACHE, directory, APT_CACHE / "packages", APT_CACHE / "log"):
         path.mkdir(parents=True, exist_ok=True)
         shutil.chown(path, _USER, _USER)
-    (directory / "acng.conf").write_text(cache_configuration(mirror, _machine_proxy()))
+    (directory / "acng.conf").write_text(cache_configuration(mirror, _machine_proxy(), logs))
     bind = "+net_bind_service"
     become = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups", "--no-new-privs"]
     return [*become, f"--inh-caps={bind}", f"--ambient-caps={bind}", "apt-cacher-ng", "-c", str(directory)]

@@ -16,6 +16,7 @@ from corral.settings import Settings
 from lab import fleet, preflight, startup, status, teardown, waiting
 from lab.cloud import faults
 from lab.configuration import Configuration, saved
+from lab.elastic import source
 from lab.services import all_services
 from lab.visits import visit
 
@@ -33,6 +34,7 @@ def up() -> None:
     settings, tell = _settings(), _teller()
     configuration = startup.up(settings, tell)
     tell("up")
+    console.print(source.saved().said, soft_wrap=True)
     console.print(f"The AWS API: {settings.aws.endpoint_url}")
     console.print(f"The site, once there is a stack: {configuration.url(settings.domain)}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from corral.errors import CorralError
 from lab import apt, mounts, processes
+from lab.elastic.source import KEYRING
 from lab.paths import APT_PROXY, CACHE, IMAGES, SERVICES
 
 _RECIPE = Path(__file__).parent / "base_image"
@@ -16,33 +17,36 @@ _MACHINE_CAS = Path("/usr/local/share/ca-certificates")
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*")
 
 
-def ensure(mirror: apt.Mirror, ca: Path, tell: Callable[[str], None]) -> Path:
+def ensure(mirror: apt.Mirror, ca: Path, elastic: Path, tell: Callable[[str], None]) -> Path:
     """The image's root directory, built when the recipe, the mirror or a CA has changed since the last time.
 
-    `ca`: the lab's CA certificate. `tell`: is given a few words at each step of a build.
+    `ca`: the lab's CA certificate. `elastic`: the key that signs what hosts get of Elastic's. `tell`: is
+    given a few words at each step of a build.
     An image appears under its final name only when it is whole; what an interrupted build left is removed.
     """
     authorities = [*sorted(_MACHINE_CAS.glob("**/*.crt")), ca]
-    image = IMAGES / _key(mirror, authorities)
+    image = IMAGES / _key(mirror, authorities, elastic)
     IMAGES.mkdir(parents=True, exist_ok=True)
     for old in IMAGES.iterdir():
         if old != image:
             mounts.remove_tree(old)
     if not image.exists():
-        _build(image, mirror, authorities, tell)
+        _build(image, mirror, authorities, elastic, tell)
     return image
 
 
-def _key(mirror: apt.Mirror, authorities: list[Path]) -> str:
+def _key(mirror: apt.Mirror, authorities: list[Path], elastic: Path) -> str:
     """Hash of all that decides what the image holds, but the versions of Debian's packages."""
     digest = hashlib.sha256()
-    for path in [Path(__file__), *sorted(_RECIPE.iterdir()), *authorities]:
+    for path in [Path(__file__), *sorted(_RECIPE.iterdir()), *authorities, elastic]:
         digest.update(path.read_bytes())
     digest.update("\n".join([apt.host_sources(mirror), *apt.machine_options(), APT_PROXY]).encode())
     return digest.hexdigest()[:16]
 
 
-def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Callable[[str], None]) -> None:
+def _build(
+    target: Path, mirror: apt.Mirror, authorities: list[Path], elastic: Path, tell: Callable[[str], None]
+) -> None:
     partial = target.with_suffix(".partial")
     staged = CACHE / "build"
     shutil.rmtree(staged, ignore_errors=True)
@@ -50,6 +54,7 @@ def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Call
     (staged / "lab.sources").write_text(apt.host_sources(mirror))
     for number, path in enumerate(authorities):
         shutil.copy(path, staged / "authorities" / f"{number:02d}-{path.stem}.crt")
+    shutil.copy(elastic, staged / Path(KEYRING).name)
     packages = [line for line in (_RECIPE / "packages.txt").read_text().splitlines() if line[:1] != "#"]
     options = [f'Acquire::http::Proxy "{APT_PROXY}";', *apt.machine_options()]
     command = [
@@ -63,6 +68,7 @@ def _build(target: Path, mirror: apt.Mirror, authorities: list[Path], tell: Call
         # A host that boots asks whether the lists of packages are others, and need not fetch and read them.
         "--skip=cleanup/apt/lists,cleanup/apt/cache",
         f"--customize-hook=copy-in {staged / 'authorities'} /usr/local/share/ca-certificates",
+        f"--customize-hook=copy-in {staged / Path(KEYRING).name} {Path(KEYRING).parent}",
         f"--customize-hook={_RECIPE / 'customize.sh'}",
         apt.SUITE,
         str(partial),

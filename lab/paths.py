@@ -24,6 +24,7 @@ CACHE = Path("/var/cache/corral-lab")
 IMAGES = CACHE / "images"
 APT_CACHE = CACHE / "apt"
 CA = CACHE / "ca"
+ELASTIC = CACHE / "elastic"
 LOCK = CACHE / "lock"
 
 # Network namespaces, and the one link that joins them to the machine.

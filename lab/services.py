@@ -13,6 +13,7 @@ from lab import apt, npm, processes, vpcs
 from lab.balancer import Proxy
 from lab.commands import in_namespace
 from lab.configuration import Configuration
+from lab.elastic import source
 from lab.names import Resolver
 from lab.paths import API_PORT, GATEWAY, REPOSITORY, ROUTER, SERVICES
 from lab.vpcs import Vpc
@@ -96,7 +97,12 @@ def all_services(settings: Settings, configuration: Configuration) -> dict[str, 
 
 def package_cache() -> Service:
     """The cache of Debian packages; it is there before the base image is, which comes through it."""
-    return Service("packages", "cache of Debian packages", lambda: apt.prepare_cache(apt.machine_mirror()))
+
+    def start() -> list[str]:
+        logs = apt.logs_line(source.HOST, source.saved().root)
+        return apt.prepare_cache(apt.machine_mirror(), logs)
+
+    return Service("packages", "cache of Debian packages, and of Elastic's", start)
 
 
 def resolver(vpc: Vpc, region: str) -> Service:

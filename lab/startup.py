@@ -16,6 +16,7 @@ from corral.settings import Settings
 from lab import apt, ca, image, network, npm, observe, preflight, teardown, vpcs
 from lab.commands import run
 from lab.configuration import Configuration, saved
+from lab.elastic import source
 from lab.paths import (
     API_PORT,
     CA,
@@ -92,11 +93,12 @@ def _start(settings: Settings, tell: Tell) -> Configuration:
         directory.mkdir(parents=True)
     network.up()
 
+    logs = source.choose(tell)
     tell("package cache")
     cache = package_cache()
     cache.ensure()
     cache.wait(lambda: _listens(MACHINE, 80))
-    base = image.ensure(apt.machine_mirror(), ca.ensure(CA), tell)
+    base = image.ensure(apt.machine_mirror(), ca.ensure(CA), Path(logs.key), tell)
     configuration = Configuration(settings.environment, str(base), *ports)
     configuration.save()
 

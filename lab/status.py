@@ -14,6 +14,7 @@ from corral.settings import Settings
 from lab import fleet, observe, vpcs
 from lab.commands import in_namespace, run
 from lab.configuration import Configuration
+from lab.elastic import source
 from lab.network import balancer_addresses
 from lab.paths import BALANCER_NAMESPACE, RECONCILER_STATUS, TARGET_HEALTH, VOLUMES
 from lab.services import all_services
@@ -38,6 +39,7 @@ def show(settings: Settings, configuration: Configuration, console: Console) -> 
     for fault in faults:
         text = f"the reconciler has trouble with {fault}"
         console.print(text, style="red", markup=False, soft_wrap=whole)
+    console.print(source.saved().said, markup=False, soft_wrap=whole)
     for line in _sites(settings, configuration):
         console.print(line, markup=False, soft_wrap=whole)
     return all(service.alive for service in services)

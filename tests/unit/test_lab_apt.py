@@ -1,6 +1,6 @@
 """Where the lab gets Debian's packages: the machine's own sources, in both formats of apt."""
 
-from lab.apt import Mirror, cache_configuration, host_sources, mirror
+from lab.apt import Mirror, cache_configuration, host_sources, logs_line, mirror
 
 DEB822 = """
 Types: deb
@@ -86,7 +86,11 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 def test_the_cache_serves_the_mirror_and_nothing_else():
     assert (
-        cache_configuration(Mirror("https://mirror.test/debian", "http://s.test/d"), "http://proxy.test:3128")
+        cache_configuration(
+            Mirror("https://mirror.test/debian", "http://s.test/d"),
+            "http://proxy.test:3128",
+            logs_line("logs.test", "/srv/packages"),
+        )
         == """\
 CacheDir: /var/cache/corral-lab/apt/packages
 LogDir: /var/cache/corral-lab/apt/log
@@ -101,6 +105,11 @@ ForceManaged: 1
 PassThroughPattern: ^$
 Remap-corral0: http://mirror.test/debian ; https://mirror.test/debian
 Remap-corral1: http://s.test/d ; http://s.test/d
+LocalDirs: logs.test /srv/packages
 Proxy: http://proxy.test:3128
 """
     )
+
+
+def test_elastics_packages_are_passed_on_where_they_can_be_reached():
+    assert logs_line("logs.test", "") == "Remap-elastic: http://logs.test ; https://logs.test"
