@@ -11,11 +11,14 @@ from tasks import (
     converge,
     data_volume,
     elastic,
+    elasticsearch,
     firewall,
     host_scripts,
+    kibana,
     lifecycle,
     log_watch,
     logging,
+    logstash,
     nginx,
     postgres,
     private_name,
@@ -31,7 +34,16 @@ EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certifica
 ROLES = {
     "app": [*EVERYWHERE, nginx, process_manager, app],
     "db": [*EVERYWHERE, data_volume, postgres, private_name],
-    "elk": [*EVERYWHERE, data_volume, private_name, authority, log_watch],
+    "elk": [
+        *EVERYWHERE,
+        data_volume,
+        private_name,
+        authority,
+        elasticsearch,
+        logstash,
+        kibana,
+        log_watch,
+    ],
     "release": [*EVERYWHERE, data_volume, release, private_name],
 }
 

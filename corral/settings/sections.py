@@ -174,6 +174,8 @@ class Elk(Singleton):
     """The server that keeps everybody's logs, and who may ask it from outside of the fleet."""
 
     client_cidrs: tuple[Cidr, ...] = ()
+    heap_mib: Annotated[int, Field(ge=256, le=30720)] | None = None
+    snapshot_days: Annotated[int, Field(ge=1, le=3650)] = 30
 
     @field_validator("client_cidrs", mode="before")
     @classmethod

@@ -12,7 +12,7 @@ chosen=$(apt-cache policy "$package" | sed -n 's/^ *Candidate: *//p')
 case $chosen in
 "$version" | *:"$version" | "$version"-* | *:"$version"-*) ;;
 *)
-    echo "corral: $package $version is not to be had: apt would install $chosen. Does logs.repository hold it? See docs/logs.md." >&2
+    echo "corral: $package $version is not to be had: apt would install $chosen. Does logs.repository hold it? See docs/log-server.md." >&2
     exit 1
     ;;
 esac
