@@ -1,0 +1,106 @@
+"""Logs of real hosts: certificates, rotation by the units that do it, last lines, and who is silent."""
+
+import json
+from datetime import datetime
+
+from tests.lab.fleet import run, wait_for
+
+FOLDER = "/var/lib/corral/certificates"
+CERTIFICATE = f"{FOLDER}/host.pem"
+
+
+def found(fleet, text):
+    """The lines that hold a text, as an operator finds them."""
+    done = run("corral", "logs", "-e", fleet.settings.reference, "--json", f'"{text}"', check=False)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def serial(fleet, member):
+    command = f"openssl x509 -in {CERTIFICATE} -noout -serial"
+    return fleet.shell(member, command, check=False).stdout.strip()
+
+
+def test_every_host_has_a_certificate_of_the_environment_and_ships_by_it(fleet):
+    for member in fleet.members():
+        wait_for("it has a certificate", lambda member=member: serial(fleet, member), seconds=120)
+        check = f"openssl verify -CAfile /etc/corral/ca.pem {CERTIFICATE} && systemctl is-active filebeat"
+        assert fleet.shell(member, check).stdout.split() == [f"{CERTIFICATE}:", "OK", "active"]
+        subject = fleet.shell(member, f"openssl x509 -in {CERTIFICATE} -noout -subject").stdout
+        assert subject.strip() == f"subject=CN={member.instance_id}"
+
+
+def test_the_log_server_tells_of_each_host_when_its_newest_line_is(fleet):
+    ids = {member.instance_id for member in fleet.members()}
+
+    def told():
+        key = f"logs/{fleet.settings.environment}/seen.json"
+        bucket = fleet.client("s3")
+        there = bucket.list_objects_v2(Bucket=fleet.settings.releases_bucket, Prefix=key)
+        if not there["KeyCount"]:
+            return None
+        body = bucket.get_object(Bucket=fleet.settings.releases_bucket, Key=key)["Body"].read()
+        return json.loads(body)
+
+    said = wait_for("all are told of", lambda: told() and ids <= told()["hosts"].keys() and told(), 150)
+    for host in ids:
+        age = datetime.fromisoformat(said["at"]) - datetime.fromisoformat(said["hosts"][host])
+        assert age.total_seconds() < 120
+    status = run("corral", "status", "-e", fleet.settings.reference, "--json", check=False).stdout
+    assert all(host["logs"] for host in json.loads(status)["hosts"])
+
+
+def test_a_certificate_that_is_gone_is_had_anew_and_taken_up(fleet):
+    (member,) = fleet.members("db")
+    before, key = serial(fleet, member), fleet.shell(member, f"sha256sum {FOLDER}/host.key").stdout
+    started = fleet.shell(member, "systemctl show -P ActiveEnterTimestampMonotonic filebeat").stdout
+    fleet.shell(member, f"rm {CERTIFICATE} && systemctl restart corral-certificate")
+    after = wait_for("it has another one", lambda: serial(fleet, member), seconds=60)
+    assert after != before
+    assert fleet.shell(member, f"sha256sum {FOLDER}/host.key").stdout != key
+    wait_for(
+        "Filebeat has taken it up",
+        lambda: (
+            fleet.shell(member, "systemctl show -P ActiveEnterTimestampMonotonic filebeat").stdout != started
+        ),
+        seconds=20,
+    )
+
+
+# As if the last time had been long ago, all under the unit of Debian's that does it.
+ROTATE = """
+sed -i "s#^\\(\\"/var/log/chat-app/.*\\" \\).*#\\12026-1-1-0:0:0#" /var/lib/logrotate/status
+grep -q chat-app/app.log /var/lib/logrotate/status || {
+    systemctl start logrotate.service
+    sed -i "s#^\\(\\"/var/log/chat-app/.*\\" \\).*#\\12026-1-1-0:0:0#" /var/lib/logrotate/status
+}
+systemctl start logrotate.service
+"""
+# Of each process, where the application's log goes.
+OPEN = "readlink /proc/[0-9]*/fd/* | grep ^/var/log/chat-app/ | sort | uniq -c"
+
+
+def test_an_application_writes_on_into_a_new_file_when_its_log_is_rotated(fleet):
+    member = fleet.members("app")[0]
+    fleet.shell(member, "echo of today >>/var/log/chat-app/console.log")
+    before = fleet.shell(member, OPEN).stdout
+    fleet.shell(member, ROTATE)
+    files = fleet.shell(member, "ls /var/log/chat-app").stdout.split()
+    assert len([name for name in files if name.startswith("app.log-")]) == 1
+    wait_for("all write to the new files", lambda: fleet.shell(member, OPEN).stdout == before, seconds=10)
+    assert "app.log-" not in before
+
+
+def test_the_last_lines_of_a_host_that_goes_are_there(fleet):
+    fleet.scale(3)
+    wait_for("three app servers", lambda: len(fleet.members("app")) == 3, seconds=240)
+    member = fleet.members("app")[-1]
+    wait_for("it has a certificate", lambda: serial(fleet, member), seconds=60)
+    last = f"the last words of {member.instance_id}"
+    # Some, so that they are on their way when it is to end.
+    fleet.shell(member, f"for n in $(seq 2000); do echo '{last}' $n >>/var/log/chat-app/console.log; done")
+    fleet.client("autoscaling").terminate_instance_in_auto_scaling_group(
+        InstanceId=member.instance_id, ShouldDecrementDesiredCapacity=True
+    )
+    wait_for("it is gone", lambda: len(fleet.members("app")) == 2, seconds=120)
+    wait_for("its last line is found", lambda: found(fleet, f"{last} 2000"), seconds=30)
+    assert found(fleet, "waiting until all logs have arrived"), "the journal's as well"
