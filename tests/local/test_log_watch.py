@@ -1,6 +1,5 @@
 """What tells silent hosts, beside a real Elasticsearch: the newest line of each host, as status reads it."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -59,12 +58,9 @@ def watch(node, tmp_path):
 
 
 def write(node, host, *moments):
-    lines = [
-        f'{{"create": {{}}}}\n{json.dumps({"@timestamp": each.isoformat(), "host": {"name": host}})}\n'
-        for each in moments
-    ]
-    status, answer = node.send("POST", "/logs-app.log-lab/_bulk?refresh=true", "".join(lines).encode())
-    assert (status, answer["errors"]) == (200, False), answer
+    for each in moments:
+        line = {"@timestamp": each.isoformat(), "host": {"name": host}}
+        assert node.ask("POST", "/logs-app.log-lab/_doc?refresh=true", line)[0] == 201
 
 
 def test_before_the_first_line_it_says_that_nobody_was_heard(watch):
