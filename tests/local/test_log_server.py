@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import bcrypt
 import pytest
 
 from lab.elastic import engine, packages
@@ -31,6 +32,9 @@ SECRETS = {
     "kibana-token": "a-secret-of-forty-three-characters-as-made",
     "kibana-key": "another",
 }
+# What the package's own set-up leaves in the keystore; the hash is that of "elastic's".
+STORES = (("http", "keystore"), ("transport", "keystore"), ("transport", "truststore"))
+ELASTIC = bcrypt.hashpw(b"elastic's", bcrypt.gensalt(4, prefix=b"2a")).decode()
 LINE = {"@timestamp": "2026-11-26T00:00:00Z", "message": "hello", "host": {"name": "i-1"}, "user": "x"}
 
 
@@ -78,6 +82,18 @@ class Node(Elasticsearch):
             shutil.copy(etc / f"elasticsearch.{ending}", etc / "certificates" / name)
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder], check=True)
+        self._as_the_package_leaves_it()
+
+    def _as_the_package_leaves_it(self):
+        """The package of Elastic sets security up for itself, before our files are there."""
+        left = {f"{layer}.ssl.{store}.secure_password": "x" * 6 for layer, store in STORES}
+        left["autoconfiguration.password_hash"] = ELASTIC
+        tool = [*self._become, self._home / "bin/elasticsearch-keystore"]
+        more = {"env": self._environment, "capture_output": True, "text": True, "check": True}
+        subprocess.run([*tool, "create"], **more)
+        for name, value in left.items():
+            name = name if name.startswith("auto") else f"xpack.security.{name}"
+            subprocess.run([*tool, "add", "--stdin", name], input=f"{value}\n", **more)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +125,7 @@ def test_each_account_may_do_what_it_is_for(node, accounts):
     assert node.ask("POST", "/other/_doc", LINE)[0] == 404
     assert node.ask("GET", "/_cluster/health", **as_reader)[0] == 200
     assert node.ask("GET", "/_cluster/health", None, "reader", "writes")[0] == 401
+    assert node.ask("GET", "/_cluster/health", None, "elastic", "elastic's")[0] == 401
     assert node.ask("GET", "/_cluster/settings")[0] == 200
     assert node.ask("GET", "/_cluster/settings", **as_reader)[0] == 200
     assert node.ask("PUT", "/_index_template/other", {"index_patterns": ["x"]}, **as_reader)[0] == 403
