@@ -1,0 +1,125 @@
+"""The log server as a real host: who may look, what a converge put there, how another version comes to it."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.lab.fleet import wait_for
+
+UNITS = ("elasticsearch", "logstash", "kibana")
+
+
+@pytest.fixture
+def elk(fleet):
+    (member,) = fleet.members("elk")
+    # It has a certificate when it has signed its own, which no converge waits for.
+    all_run = "systemctl is-active elasticsearch logstash kibana nginx"
+    wait_for(
+        "the log server serves",
+        lambda: fleet.shell(member, all_run, check=False).returncode == 0,
+        seconds=300,
+    )
+    return member
+
+
+@pytest.fixture
+def ask(fleet, elk, tmp_path):
+    """Ask the log server from this machine, by TLS: status and answer."""
+    body = fleet.client("s3").get_object(
+        Bucket=fleet.settings.releases_bucket, Key=f"environments/{fleet.settings.environment}/ca.pem"
+    )["Body"]
+    (tmp_path / "ca.pem").write_bytes(body.read())
+    name = fleet.settings.host_name("elk")
+
+    def get(port, path, user="", password=""):
+        where = ["--cacert", tmp_path / "ca.pem", "--resolve", f"{name}:{port}:{elk.private_address}"]
+        command = [
+            "curl",
+            "-sS",
+            "-w",
+            "\n%{http_code}",
+            "--max-time",
+            "30",
+            *where,
+            f"https://{name}:{port}{path}",
+        ]
+        # The password is on no command line.
+        config = f'user = "{user}:{password}"\n' if user else ""
+        done = subprocess.run(
+            [*command, "-K", "-"], input=config, capture_output=True, text=True, check=True, timeout=60
+        )
+        answer, _, status = done.stdout.rpartition("\n")
+        return int(status), answer
+
+    return get
+
+
+def secret(fleet, name):
+    parameter = fleet.settings.parameter("elk", name)
+    return fleet.client("ssm").get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"]
+
+
+def test_nobody_looks_without_an_account(fleet, ask):
+    reader = ("reader", secret(fleet, "reader-password"))
+    for port, path in ((443, "/"), (9200, "/_cluster/health")):
+        assert ask(port, path)[0] == 401
+        assert ask(port, path, "reader", "wrong")[0] == 401
+        assert ask(port, path, *reader)[0] == 200
+    # Who writes has nothing to look for.
+    assert ask(443, "/", "writer", secret(fleet, "writer-password"))[0] == 401
+
+
+def test_kibana_has_what_converge_gave_it(fleet, ask):
+    reader = ("reader", secret(fleet, "reader-password"))
+
+    def dashboard():
+        status, body = ask(443, "/api/saved_objects/dashboard/corral", *reader)
+        return status == 200 and json.loads(body)
+
+    found = wait_for("the dashboard is there", dashboard, seconds=60)
+    assert found["attributes"]["title"] == "The fleet"
+
+
+def test_elasticsearch_knows_how_logs_are_stored(fleet, ask):
+    operator = ("operator", secret(fleet, "operator-password"))
+    status, body = ask(9200, "/_index_template/corral-logs", *operator)
+    assert status == 200
+    (found,) = json.loads(body)["index_templates"]
+    retention = found["index_template"]["template"]["lifecycle"]["data_retention"]
+    assert retention == f"{fleet.settings.logs.days}d"
+
+
+def test_secrets_are_on_no_disk_of_the_log_server(fleet, elk):
+    names = ("operator-password", "reader-password", "writer-password", "kibana-token", "kibana-key")
+    words = "|".join(secret(fleet, name) for name in names)
+    found = fleet.shell(elk, f"grep -rlE '{words}' /etc /srv/data/kibana /var/lib /var/log || true").stdout
+    assert found.split() == []
+
+
+def test_another_version_comes_in_the_right_order_and_once(fleet, elk):
+    """What dpkg believes is installed is made older than it is: the packages themselves are the same."""
+    fleet.shell(
+        elk,
+        r"sed -i '/^Package: \(elasticsearch\|kibana\|logstash\)$/,/^$/"
+        rf"s/^Version: \(1:\)\?{fleet.settings.logs.version}/Version: \18.0.0/' /var/lib/dpkg/status",
+    )
+    since = fleet.shell(elk, "date '+%F %T'").stdout.strip()
+    before = {unit: started(fleet, elk, unit) for unit in UNITS}
+    converge = fleet.converge("--limit", elk.private_address)
+    assert not converge.failed
+    after = {unit: started(fleet, elk, unit) for unit in UNITS}
+    assert sorted(UNITS, key=after.get) == ["elasticsearch", "logstash", "kibana"]
+    assert all(after[unit] > before[unit] for unit in UNITS)
+    for unit in UNITS:
+        count = f"journalctl -q -u {unit} --since '{since}' -o cat | grep -c '^Started {unit}'"
+        assert fleet.shell(elk, count).stdout.strip() == "1"
+    versions = fleet.shell(elk, f"dpkg-query -W -f '${{source:Upstream-Version}}\n' {' '.join(UNITS)}").stdout
+    assert set(versions.split()) == {fleet.settings.logs.version}
+    assert not fleet.converge("--limit", elk.private_address).changed
+
+
+def started(fleet, elk, unit):
+    """When it became active, in microseconds since the host's boot."""
+    asked = f"systemctl show --property=ActiveEnterTimestampMonotonic --value {unit}"
+    return int(fleet.shell(elk, asked).stdout)
