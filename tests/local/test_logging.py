@@ -206,6 +206,12 @@ def test_a_host_that_goes_waits_for_its_last_lines_and_not_for_ever(tmp_path, po
         host.say(2, far)
         all_of_it = host.shipped(20)
         assert (all_of_it.returncode, all_of_it.stderr) == (0, "")
+        # What it noted is somewhere else after a new start.
+        program.kill()
+        program.start()
+        registry = host.folder / "data/registry/filebeat/log.json"
+        until(lambda: registry.read_text() == "", registry.read_text)
+        assert host.shipped(20).returncode == 0
         # Of a file that was rotated in between, the rest counts as well.
         receiver.answers = False
         with log.open("a") as file:
