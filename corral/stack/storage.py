@@ -25,8 +25,11 @@ def add(template: Template, settings: Settings) -> Buckets:
     """Add the buckets and their policies."""
     # Pointers and reports are overwritten: what they said is kept for a while. A host sends its report every
     # hour: that of one which is silent for so long is of no use to anybody. A certificate holds for 90 days
-    # (files/authority/sign), and its host is given another one long before.
-    rules = [_expire_old_versions(90), *_expire("reports", 30), *_expire("certificates", 90)]
+    # (files/authority/sign), and its host is given another one long before. Whose logs have come is said
+    # every minute (files/log_watch/log-watch).
+    lives = {"reports": 30, "certificates": 90, "logs": 1}
+    expiring = [rule for what, days in lives.items() for rule in _expire(what, days)]
+    rules = [_expire_old_versions(90), *expiring]
     releases = _bucket(template, settings, "Releases", settings.releases_bucket, *rules)
     _policy(template, settings, releases, [_written_once(releases)])
     if not settings.balancer.access_logs:
