@@ -67,7 +67,7 @@ def release(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
     """
     where = f"{settings.region}:{settings.account}"
     pointers = f"environments/{settings.environment}/*"
-    reports = f"reports/{settings.environment}/*"
+    told = [f"reports/{settings.environment}/*", f"logs/{settings.environment}/seen.json"]
     written = ["releases/*", "runtimes/*", "bundles/*", pointers]
     return [
         *_every_host(settings, "release"),
@@ -83,7 +83,7 @@ def release(settings: Settings, zone: Id, volume: Id) -> list[Statement]:
         ),
         allow("FindTheFleet", list(WITHOUT_RESOURCE), ["*"]),
         allow("Publish", ["s3:GetObject", "s3:PutObject"], keys(settings, *written)),
-        allow("ReadReports", ["s3:GetObject"], keys(settings, reports)),
+        allow("ReadReports", ["s3:GetObject"], keys(settings, *told)),
         # Of the whole bucket: with a condition on prefixes, S3 answers 403 for what is not there, not 404.
         allow("List", ["s3:ListBucket"], [bucket(settings)]),
     ]

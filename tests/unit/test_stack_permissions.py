@@ -127,6 +127,7 @@ MATRIX = [
     ("s3:DeleteObject", f"{BUCKET}/releases/app/1/manifest.json", {}, set()),
     ("s3:ListBucket", BUCKET, {"s3:prefix": ["snapshots/live/"]}, {"elk", "release"}),
     ("s3:PutObject", f"{BUCKET}/logs/test/seen.json", AGAIN, set()),
+    ("s3:GetObject", f"{BUCKET}/logs/live/seen.json", {}, {"release"}),
     # Secrets.
     ("ssm:GetParameter", f"{PARAMETER}/live/elk/ca-key", {}, {"elk"}),
     ("ssm:GetParameter", f"{PARAMETER}/live/elk/reader-password", {}, {"elk", "release"}),
