@@ -137,7 +137,11 @@ def test_apt_reads_its_configuration(tmp_path):
         assert ('\nDPkg::Lock::Timeout "300"' in done.stdout) == path.endswith("80corral")
 
 
-SCRIPTS = [*(ROOT / "tasks" / "lib" / "scripts").glob("*.sh"), *(ROOT / "files" / "release").iterdir()]
+SCRIPTS = [
+    *(ROOT / "tasks" / "lib" / "scripts").glob("*.sh"),
+    *(ROOT / "files" / "release").iterdir(),
+    *(ROOT / "files" / "elasticsearch").glob("give-*"),
+]
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS), ids=lambda path: path.name)
