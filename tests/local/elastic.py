@@ -44,7 +44,9 @@ class Authority:
 
     def _sign(self, subject, key, authority):
         now = datetime.now(UTC)
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        own = subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+        names = [x509.DNSName(own), x509.DNSName("localhost")]
+        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         return (
             x509.CertificateBuilder()
             .subject_name(subject)

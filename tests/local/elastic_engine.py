@@ -24,6 +24,7 @@ from tests.local.ports import free_port
 # Kept between runs, as pytest's own cache is: it is a hundred megabytes.
 CACHE = ROOT / ".corral/elastic"
 NOBODY = 65534
+NAME = "elk.test.internal"
 ROLES = {
     "logs_writer": {"indices": [{"names": ["logs-*"], "privileges": ["auto_configure", "create_doc"]}]},
     "logs_reader": {"indices": [{"names": ["logs-*"], "privileges": ["read", "view_index_metadata"]}]},
@@ -88,7 +89,7 @@ class Elasticsearch:
         shutil.copytree(root / "etc/elasticsearch", folder / "etc")
         for each in ("data", "logs", "tmp"):
             (folder / each).mkdir()
-        certificate, key = authority.pair("elasticsearch")
+        certificate, key = authority.pair(NAME)
         for path in (certificate, key):
             shutil.copy(path, folder / "etc" / path.name)
         self.authority = authority
@@ -168,9 +169,12 @@ class Elasticsearch:
 
     def ask(self, method, path, body=None, user="operator", password="secret"):
         """Status and answer of one request."""
+        return self.send(method, path, None if body is None else json.dumps(body).encode(), user, password)
+
+    def send(self, method, path, data, user="operator", password="secret"):
+        """The same, with the body as it is sent."""
         credentials = b64encode(f"{user}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60, context=self._context) as answer:
