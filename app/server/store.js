@@ -1,5 +1,5 @@
 // All queries. A message is stored and announced to every server by one statement, so neither happens alone.
-import { currentRequestId } from "./context.js";
+import { currentRequestId, databaseTime, queryMark } from "./context.js";
 import { Refusal } from "./errors.js";
 import { LIMITS } from "./limits.js";
 
@@ -23,7 +23,18 @@ const noSuchRoom = (slug) => new Refusal(404, "no-such-room", `There is no room 
  * @param {{server: string, process: number}} here stored with each message: who took it in
  */
 export function createStore(pool, here) {
-  const rows = async (text, values) => (await pool.query({ text, values })).rows;
+  const rows = async (text, values) => {
+    const spent = databaseTime();
+    const start = process.hrtime.bigint();
+    try {
+      return (await pool.query({ text: queryMark() + text, values })).rows;
+    } finally {
+      if (spent) {
+        spent.duration += Number(process.hrtime.bigint() - start);
+        spent.queries += 1;
+      }
+    }
+  };
 
   return {
     /** Every room, with the id of its last message (0: none). */

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import express from "express";
 
-import { currentRequestId } from "./context.js";
+import { currentRequestId, databaseTime } from "./context.js";
 import { Refusal } from "./errors.js";
 import { LIMITS } from "./limits.js";
 import { number, roomName } from "./validate.js";
@@ -21,6 +21,7 @@ function logAnswers(log) {
     const method = request.method;
     const isCheck = path === "/healthz" || path === "/readyz";
     const requestId = currentRequestId();
+    const database = databaseTime();
     response.on("close", () => {
       const status = response.statusCode;
       const level = isCheck && status < 400 ? "debug" : "info";
@@ -32,6 +33,10 @@ function logAnswers(log) {
           "url.path": path,
           "client.ip": request.ip,
           "event.duration": Number(process.hrtime.bigint() - start), // nanoseconds, as ECS has it
+          ...(database.queries && {
+            "database.duration": database.duration,
+            "database.queries": database.queries,
+          }),
         },
         response.writableFinished ? "request answered" : "request broken off by the client",
       );

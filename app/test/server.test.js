@@ -229,6 +229,23 @@ test("a page of another site gets no websocket; nor does another path", async ()
   assert.equal(response.headers.get("x-request-id"), "still-alive-1");
 });
 
+test("the line of an answer says what the database took, and Postgres knows the request", async () => {
+  const id = "timed-0123456789";
+  await one.get("/api/rooms/general/messages", { headers: { "X-Request-Id": id } });
+  const [answered] = await until(() => {
+    const found = one.lines().filter((line) => line["http.request.id"] === id);
+    return found.length > 0 && found;
+  });
+  assert.equal(answered["database.queries"], 2);
+  assert.ok(answered["database.duration"] > 0 && answered["database.duration"] <= answered["event.duration"]);
+  assert.match(postgres.log(), /\/\* request timed-0123456789 \*\/ SELECT/);
+
+  const without = "nothing-asked-0123456789";
+  await one.get("/api/nothing", { headers: { "X-Request-Id": without } });
+  const line = await until(() => one.lines().find((each) => each["http.request.id"] === without));
+  assert.ok(!("database.queries" in line));
+});
+
 test("the request's id is in the answer and on every line of the log that the request caused, on both servers", async () => {
   const id = "trace-me-0123456789";
   const answer = await one.post("/api/rooms", { name: "!" }, { "X-Request-Id": id });

@@ -1,7 +1,7 @@
 // A real Postgres for the tests: a cluster of its own in a temporary directory, from Debian's package `postgresql`.
 import { execFileSync } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -32,7 +32,7 @@ function unprivileged() {
  * Starts a cluster that listens on a unix socket only and wants a password (SCRAM).
  *
  * @returns {Promise<{env: object, newDatabase: (name: string) => Promise<object>, stop: Function, start: Function,
- *   remove: Function}>} `newDatabase` returns the DATABASE_* keys for the app
+ *   log: () => string, remove: Function}>} `newDatabase` returns the DATABASE_* keys for the app; `log` every statement
  */
 export async function startPostgres() {
   const bin = programs();
@@ -63,7 +63,7 @@ export async function startPostgres() {
     "-E",
     "UTF8",
   );
-  const options = `-c listen_addresses= -c unix_socket_directories=${directory} -c port=${port} -c fsync=off`;
+  const options = `-c listen_addresses= -c unix_socket_directories=${directory} -c port=${port} -c fsync=off -c log_min_duration_statement=0`;
   const start = () => run("pg_ctl", "-D", data, "-l", join(directory, "log"), "-o", options, "-w", "start");
   const stop = () => run("pg_ctl", "-D", data, "-m", "fast", "-w", "stop");
   start();
@@ -92,6 +92,7 @@ export async function startPostgres() {
   return {
     env,
     query,
+    log: () => readFileSync(join(directory, "log"), "utf8"),
     start,
     stop,
     async newDatabase(name) {
