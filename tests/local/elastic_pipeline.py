@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import urllib.request
 
 from tasks.lib.templates import render
@@ -23,6 +24,14 @@ def pipeline(**names):
     slow = "retry_initial_interval => 1\n    retry_max_interval => 10\n"
     assert slow in text
     return text.replace(slow, "retry_initial_interval => 0.1\n    retry_max_interval => 0.3\n")
+
+
+def client(authority, port):
+    """A connection by mutual TLS, as Filebeat's."""
+    context = ssl.create_default_context(cafile=authority.ca)
+    context.load_cert_chain(*authority.pair("app-1"))
+    raw = socket.create_connection(("127.0.0.1", port), timeout=30)
+    return context.wrap_socket(raw, server_hostname="127.0.0.1")
 
 
 class Logstash:

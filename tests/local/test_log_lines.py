@@ -1,12 +1,14 @@
 """Lines that nobody expects, on the way into the real Elasticsearch: each is kept, and harms no other."""
 
 import json
+import re
 
 import pytest
 
-from tests.local.elastic import Filebeat, line, stamp, until
-from tests.local.elastic_engine import node_of_the_package
-from tests.local.elastic_pipeline import SHIPPED, Logstash
+from lab.elastic import lumberjack
+from tests.local.elastic import Authority, Filebeat, line, stamp, until
+from tests.local.elastic_engine import FIELDS, node_of_the_package
+from tests.local.elastic_pipeline import SHIPPED, Logstash, client, pipeline
 
 
 def odd(message, **more):
@@ -41,7 +43,7 @@ ODD = {
     "log.level:warning": odd("shouted", **{"log.level": "WARNING"}),
     "line.count.number:>41": odd("counted", count=42),
     "message:many AND line.name1:1": odd("many", **{f"name{number}": number for number in range(2000)}),
-    # More names than are kept in the index: this one is in the line, and finds nothing.
+    # When there are more names than the index keeps, a line with another one is stored like all others.
     "message:after": odd("after", later="too many"),
 }
 
@@ -82,7 +84,6 @@ def test_whatever_a_line_is_it_is_kept_and_the_others_with_it(tmp_path, store):
         (found,) = hits(store, query)
         assert kept(given, found), query
         assert (found["host"], found["data_stream"]["dataset"]) == ({"name": "app-1"}, "app")
-    assert not hits(store, "line.later:*")
     timeless = {each["message"] for each in hits(store, "tags:bad_time")}
     assert timeless == {"timeless", "untimed"}
     assert hits(store, "message:shouted")[0]["log"]["level"] == "warning"
@@ -90,6 +91,104 @@ def test_whatever_a_line_is_it_is_kept_and_the_others_with_it(tmp_path, store):
     assert hits(store, "message:broken")[0]["line"]["bytes"] == "\ufffd\ufffd"
     plain = [each["message"] for each in hits(store, "tags:not_json")]
     assert plain == [*filter(None, PLAIN), twins.decode()]
+
+
+# What programs write, and what becomes of it beside what every event has.
+NGINX = (
+    '{"@timestamp":"2026-11-26T08:30:00.123+00:00","ecs.version":"1.12.0","service.name":"nginx",'
+    '"service.environment":"lab","log.level":"info","message":"GET / 200","http.request.id":"r-1",'
+    '"http.response.status_code":200,"event.duration":12000000,"nginx.upstream_status":"200"}'
+)
+POSTGRES = {
+    "timestamp": "2026-11-26 08:30:00.123 UTC",
+    "pid": 7,
+    "error_severity": "WARNING",
+    "state_code": "57014",
+    "message": "said",
+    "statement": "SELECT 1",
+    "backend_type": "client backend",
+}
+JOURNAL = {"input": {"type": "journald"}, "systemd": {"unit": "x.service"}}
+STANDARD = {
+    "nginx": (
+        {"message": NGINX},
+        {
+            "message": "GET / 200",
+            "log": {"level": "info"},
+            "service": {"environment": "lab", "name": "nginx"},
+            "event": {"duration": 12000000},
+            "http": {"request": {"id": "r-1"}, "response": {"status_code": 200}},
+            "line": {"nginx.upstream_status": "200"},
+        },
+    ),
+    "postgres": (
+        {"message": json.dumps(POSTGRES)},
+        {
+            "message": "said",
+            "log": {"level": "warn"},
+            "service": {"environment": "lab", "name": "postgres"},
+            "process": {"pid": 7},
+            "error": {"code": "57014"},
+            "database": {"statement": "SELECT 1"},
+            "line": {"backend_type": "client backend"},
+        },
+    ),
+    "journal": (
+        JOURNAL | {"message": "{no json", "log": {"syslog": {"priority": 3}}},
+        {
+            "message": "{no json",
+            "log": {"level": "error", "syslog": {"priority": 3}},
+            "service": {"environment": "lab"},
+            "systemd": {"unit": "x.service"},
+        },
+    ),
+    "text": (
+        {"message": "2026/11/26 [error] said", "tags": ["text"]},
+        {
+            "message": "2026/11/26 [error] said",
+            "tags": ["text"],
+            "log": {},
+            "service": {"environment": "lab"},
+        },
+    ),
+}
+
+
+def test_each_program_s_own_names_become_those_of_the_standard(tmp_path):
+    authority = Authority(tmp_path / "pki")
+    logstash = Logstash(tmp_path / "elk", authority)
+    common = {"@timestamp": "2026-11-26T08:30:00.123Z", "host": {"name": "i-1"}}
+    sent = {
+        "log": {},
+        "service": {"environment": "lab"},
+        "agent": {"id": "a"},
+        "input": {"type": "filestream"},
+    }
+    events = [
+        common | sent | given | {"data_stream": {"dataset": name}} for name, (given, _) in STANDARD.items()
+    ]
+    with logstash.program() as program:
+        until(logstash.listens, program.log)
+        with client(authority, logstash.ports["beats"]) as connection:
+            connection.sendall(lumberjack.window([json.dumps(event).encode() for event in events], 0))
+            assert lumberjack.read_acknowledgement(connection.makefile("rb")) == len(events)
+        until(lambda: logstash.has(len(events)), program.log)
+    logstash.store.stop()
+    stream = {"type": "logs", "namespace": "lab"}
+    assert {key[0]: found for key, found in logstash.store.documents.items()} == {
+        f"logs-{name}-lab": common | wanted | {"data_stream": stream | {"dataset": name}}
+        for name, (_, wanted) in STANDARD.items()
+    }
+
+
+def test_the_index_has_every_name_of_the_standard():
+    text = pipeline(port=1, certificate="", key="", authority="", elasticsearch="")
+    names = set(re.findall(r'"\[line\]\[([a-z_.]+)\]" => "\[', text))
+    renamed = {"error_severity", "pid", "state_code", "statement"}
+    there = FIELDS["template"]["mappings"]["properties"]
+    assert {name for name in names if name not in there} == renamed
+    # One below another could not stand beside it.
+    assert not [name for name in there if any(other.startswith(f"{name}.") for other in there)]
 
 
 def kept(given, found):

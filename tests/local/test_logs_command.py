@@ -81,7 +81,14 @@ def fill(node):
             4, "broken\nin two \x1b[31mred", level="error", error={"type": "TypeError", "message": "no"}
         ),
     )
-    put(node, "postgresql.log", document(2, "checkpoint", host="i-3", role="db", level="warning"))
+    postgres = {"host": "i-3", "role": "db", "service": {"name": "postgres"}}
+    put(
+        node,
+        "postgresql.log",
+        document(2, "checkpoint", level="warning", **postgres),
+        document(20.010, SLOW, offset=1, **postgres),
+        document(20.011, OTHER, offset=2, **postgres),
+    )
     put(node, "system.journal", document(-3600, "long ago", host="i-3", role="db"))
 
 
@@ -126,7 +133,9 @@ def messages(lines):
 
 
 ALL = ["first", "second", "third", "checkpoint", "GET /other 404", "broken\nin two \x1b[31mred"]
-ALL += ["room made", "request answered", "GET /api/rooms 200"]
+SLOW = f"duration: 3.1 ms  execute <unnamed>: /* request {REQUEST} */ SELECT 1"
+OTHER = SLOW.replace(REQUEST, f"{REQUEST[:-1]}e")
+ALL += ["room made", SLOW, OTHER, "request answered", "GET /api/rooms 200"]
 
 
 def test_lines_of_all_hosts_are_in_time_order_page_by_page(corral, monkeypatch):
@@ -148,9 +157,9 @@ def test_what_is_not_asked_for_stays_away(corral):
         "second",
         "third",
     ]
-    assert found("--role", "db") == ["checkpoint"]
+    assert found("--role", "db") == ["checkpoint", SLOW, OTHER]
     assert found("--level", "warn") == ["checkpoint", ALL[5]]
-    assert found("--request", REQUEST) == ALL[-3:]
+    assert found("--request", REQUEST) == ["room made", SLOW, *ALL[-2:]]
     assert found("rooms") == ["GET /api/rooms 200"]
     assert found("/api/rooms") == found("url.path:/api/rooms") == ALL[-2:]
     assert found("request", "answered") == ["request answered"]
@@ -161,7 +170,7 @@ def test_what_is_not_asked_for_stays_away(corral):
 
 
 def test_each_line_is_one_line(corral):
-    first, *_, broken, _, app, _ = corral()
+    first, *_, broken, _, _, _, app, _ = corral()
     assert first == f"{at(1)[:10]} {at(1)[11:23]} info  app     i-2                 app.log         first"
     assert "error" in broken and broken.endswith("broken\\nin two \\x1b[31mred, TypeError: no")
     more = "GET /api/rooms 200, 10.1 ms, database 3.2 ms in 2 queries"
@@ -169,22 +178,19 @@ def test_each_line_is_one_line(corral):
 
 
 def test_a_request_is_traced_from_nginx_to_the_database(corral):
-    *spent, empty, nginx, app, made = corral(REQUEST, of=command.trace)
+    *spent, empty, nginx, app, made, slow = corral(REQUEST, of=command.trace)
     assert [line.split() for line in spent] == [
         ["nginx", "12.3", "ms"],
         ["application", "10.1", "ms"],
         ["database", "3.2", "ms", "in", "2", "queries"],
     ]
-    steps = [(line.split()[0], line.split(" ms  ")[1]) for line in (nginx, app, made)]
-    assert [step[0] for step in steps] == ["0.0", "1.2", "4.3"]
+    steps = [(line.split()[0], line.split(" ms  ")[1]) for line in (nginx, app, made, slow)]
+    assert [step[0] for step in steps] == ["0.0", "1.2", "4.3", "9.3"]
     assert not empty and "nginx.access" in steps[0][1] and "room made" in steps[2][1]
     plain = json.loads("\n".join(corral(REQUEST, "--json", of=command.trace)))
     assert plain["spent"] == {"nginx": 12.3, "application": 10.1, "database": 3.2}
-    assert [line["message"] for line in plain["lines"]] == [
-        "GET /api/rooms 200",
-        "request answered",
-        "room made",
-    ]
+    said = [line["message"] for line in plain["lines"]]
+    assert said == ["GET /api/rooms 200", "request answered", "room made", SLOW]
     with pytest.raises(CorralError, match="No line has the request id nothing"):
         corral("nothing", of=command.trace)
 

@@ -12,7 +12,7 @@ import pytest
 
 from lab.elastic import lumberjack
 from tests.local.elastic import Authority, Filebeat, line, run, stamp, until
-from tests.local.elastic_pipeline import SHIPPED, Logstash
+from tests.local.elastic_pipeline import SHIPPED, Logstash, client
 from tests.local.elastic_store import number_of
 
 
@@ -26,14 +26,6 @@ def logstash(tmp_path, authority):
     found = Logstash(tmp_path / "elk", authority)
     yield found
     found.store.stop()
-
-
-def client(authority, port):
-    """A connection by mutual TLS, as Filebeat's."""
-    context = ssl.create_default_context(cafile=authority.ca)
-    context.load_cert_chain(*authority.pair("app-1"))
-    raw = socket.create_connection(("127.0.0.1", port), timeout=30)
-    return context.wrap_socket(raw, server_hostname="127.0.0.1")
 
 
 def event(number, said=None):

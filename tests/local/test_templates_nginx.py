@@ -42,7 +42,7 @@ class Upstream(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = json.dumps({"path": self.path, "headers": dict(self.headers), "port": self.client_address[1]})
-        self.send_response(200)
+        self.send_response(503 if self.path == "/api/broken" else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Request-Id", "the upstream's own")
@@ -264,7 +264,9 @@ def test_the_log_has_no_query_and_the_time_to_the_millisecond(nginx):
     assert line["url.path"] == "/api/x"
     assert "secret" not in json.dumps(line)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", line["@timestamp"])
-    assert line["http.response.status_code"] == 200
+    assert (line["http.response.status_code"], line["log.level"]) == (200, "info")
+    assert nginx.ask("/api/broken")[0] == 503
+    assert nginx.logged()[-1]["log.level"] == "error"
     assert isinstance(line["event.duration"], int)
 
 

@@ -57,6 +57,8 @@ def test_the_whole_query():
     )
     worse = ["error", "err", "fatal", "critical", "crit", "alert", "emerg", "panic"]
     either = [{"wildcard": {"host.name": {"value": name}}} for name in ("i-1", "i-2*")]
+    phrase = {"query": "r-1", "type": "phrase", "fields": ["message", "database.statement"]}
+    postgres = {"bool": {"filter": [{"term": {"service.name": "postgres"}}, {"multi_match": phrase}]}}
     assert query(wanted) == {
         "bool": {
             "filter": [
@@ -68,7 +70,7 @@ def test_the_whole_query():
                 {"bool": {"should": either}},
                 {"bool": {"should": [{"wildcard": {"corral.role": {"value": "app"}}}]}},
                 {"terms": {"log.level": worse}},
-                {"term": {"http.request.id": "r-1"}},
+                {"bool": {"should": [{"term": {"http.request.id": "r-1"}}, postgres]}},
                 {"query_string": {"query": r"a\/b \/c\/ level:x", "default_operator": "AND"}},
             ]
         }
