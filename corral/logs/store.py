@@ -1,6 +1,7 @@
 """What an environment's Elasticsearch is asked, by Elastic's own client."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from corral.logs.show import SHOWN
 INDEX = "logs-*"
 # Lines a request, of which 10,000 is the most (index.max_result_window).
 PAGE = 1000
+# Seconds between attempts when it can't: a part of it that was just made is not there for a moment.
+PAUSES = (0.2, 0.5, 1.0, 2.0)
 # For so long Elasticsearch keeps what a search began with, from one page to the next.
 KEPT = "2m"
 # In time order; lines of one moment as they stand in their file. A stream that has no line with such a field
@@ -36,6 +39,10 @@ logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
 
 class UnreachableError(CorralError):
     """Elasticsearch does not answer."""
+
+
+class BusyError(UnreachableError):
+    """It answers that it can't now."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,13 @@ class Store:
         return {bucket["key"]: int(bucket["newest"]["value"]) for bucket in buckets}
 
     def _search(self, query: Query, whole: bool = True, **more: Any) -> Any:
+        for pause in PAUSES:
+            with suppress(BusyError):
+                return self._answer(query, whole, **more)
+            time.sleep(pause)
+        return self._answer(query, whole, **more)
+
+    def _answer(self, query: Query, whole: bool, **more: Any) -> Any:
         fields = None if whole else {"includes": SHOWN}
         with self._explained():
             return self.elastic.search(
@@ -113,7 +127,7 @@ def _refused(environment: str, error: elasticsearch.ApiError) -> CorralError:
         remedy = "When the secret has just changed, it knows the new one after its host's next converge."
         return CorralError(problem, remedy, SEE)
     if error.status_code in (429, 502, 503, 504):
-        return UnreachableError(f"Elasticsearch has too much to do: {reason}", "Try again.", SEE)
+        return BusyError(f"Elasticsearch can't answer now: {reason}", "Try again.", SEE)
     return CorralError(f"Elasticsearch refuses this ({error.status_code}): {reason}", see=SEE)
 
 

@@ -127,24 +127,33 @@ class Elasticsearch:
             "ES_TMPDIR": str(folder / "tmp"),
             "NOTIFY_SOCKET": str(folder / "notify"),
         }
-        # What systemd would hear.
-        self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notified.bind(self._environment["NOTIFY_SOCKET"])
         self._become = []
         if os.geteuid() == 0:
             self._become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
             subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder], check=True)
 
     def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        # What systemd would hear.
+        notify = self.folder / "notify"
+        notify.unlink(missing_ok=True)
+        self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notified.bind(str(notify))
+        notify.chmod(0o666)
         self._log = (self.folder / "console").open("w+")
         command = [*self._become, "nice", "-n", "19", self._home / "bin/systemd-entrypoint"]
         self.process = subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log)
         until(self._serves, lambda: (self.folder / "console").read_text()[-3000:], seconds=180)
         self.notified.settimeout(60)
         assert self.notified.recv(100) == b"READY=1"
-        return self
 
-    def __exit__(self, *_):
+    def stop(self):
         self.process.terminate()
         # As the unit says: SuccessExitStatus.
         assert self.process.wait(60) == 143
