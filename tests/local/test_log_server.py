@@ -21,7 +21,7 @@ import pytest
 
 from lab.elastic import engine, packages
 from tests.local.elastic import ROOT, Authority, Program, until
-from tests.local.elastic_engine import NOBODY, Elasticsearch, engine_archive
+from tests.local.elastic_engine import NAME, NOBODY, Elasticsearch, engine_archive
 from tests.local.ports import free_port
 from tests.shared.roles import Declared
 
@@ -79,7 +79,7 @@ class Node(Elasticsearch):
         (etc / "certificates").mkdir()
         for ending in ("crt", "key"):
             name = f"host.{'pem' if ending == 'crt' else 'key'}"
-            shutil.copy(etc / f"elasticsearch.{ending}", etc / "certificates" / name)
+            shutil.copy(etc / f"{NAME}.{ending}", etc / "certificates" / name)
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder], check=True)
         self._as_the_package_leaves_it()

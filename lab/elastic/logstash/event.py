@@ -7,6 +7,7 @@ logstash-core/src/main/java/org/logstash/Event.java.
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 _REFERENCE = re.compile(r"(\[[^\[\]]+\])+")
@@ -43,16 +44,19 @@ class Event:
 
     def get(self, reference: str) -> Any:
         """The field's value; None when there is none."""
+        return self._at(path(reference))
+
+    def _at(self, names: tuple[str, ...]) -> Any:
         here: Any = self.data
-        for name in path(reference):
-            if (
+        for name in names:
+            if isinstance(here, dict):
+                here = here.get(name)
+            elif (
                 isinstance(here, list)
                 and re.fullmatch(r"-?\d+", name)
                 and -len(here) <= int(name) < len(here)
             ):
                 here = here[int(name)]
-            elif isinstance(here, dict):
-                here = here.get(name)
             else:
                 return None
         return here
@@ -77,9 +81,9 @@ class Event:
 
     def has(self, reference: str) -> bool:
         """Whether the field is there."""
-        *parents, last = path(reference)
-        here = self.get("".join(f"[{name}]" for name in parents)) if parents else self.data
-        return isinstance(here, dict) and last in here
+        names = path(reference)
+        here = self._at(names[:-1])
+        return isinstance(here, dict) and names[-1] in here
 
     def tag(self, *tags: str) -> None:
         """Add tags that are not there yet, whatever stands in their place."""
@@ -109,9 +113,13 @@ class Event:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def path(reference: str) -> list[str]:
+# A pipeline's own are few; more come of texts with fields in them.
+@lru_cache(maxsize=1000)
+def path(reference: str) -> tuple[str, ...]:
     """The names that a reference leads through: "a" or "[a][b]"."""
-    return re.findall(r"\[([^\[\]]+)\]", reference) if _REFERENCE.fullmatch(reference) else [reference]
+    if not _REFERENCE.fullmatch(reference):
+        return (reference,)
+    return tuple(re.findall(r"\[([^\[\]]+)\]", reference))
 
 
 def parse_iso(text: str) -> datetime | None:
