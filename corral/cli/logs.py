@@ -86,7 +86,7 @@ def logs(
     # Ctrl-C is how one leaves.
     with suppress(KeyboardInterrupt):
         for event in _events(store, wanted, last, following, as_json):
-            click.echo(json.dumps(event.source, ensure_ascii=False) if as_json else show.line(event))
+            click.echo(json.dumps(event.source) if as_json else show.line(event))
 
 
 def _events(store: Store, wanted: Wanted, last: int | None, following: bool, whole: bool) -> Iterator[Event]:
@@ -154,7 +154,7 @@ def trace(settings: Settings, request: str, as_json: bool) -> None:
             SEE,
         )
     if as_json:
-        click.echo(json.dumps(_plain(steps), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(_plain(steps), indent=1))
         return
     for name, milliseconds, count in way.spent(steps):
         click.echo(f"{name:12}{milliseconds:9.1f} ms{_times(name, count)}")

@@ -21,8 +21,8 @@ INDEX = "logs-*"
 PAGE = 1000
 # Seconds between attempts when it can't: a part of it that was just made is not there for a moment.
 PAUSES = (0.2, 0.5, 1.0, 2.0)
-# For so long Elasticsearch keeps what a search began with, from one page to the next.
-KEPT = "2m"
+# For so long Elasticsearch keeps what a search began with, from one page to the next: somebody may read them.
+KEPT = "15m"
 # In time order; lines of one moment as they stand in their file. A stream that has no line with such a field
 # yet has no such field.
 SORT = [
