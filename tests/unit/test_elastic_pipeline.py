@@ -199,6 +199,12 @@ def test_a_pattern_that_is_not_known_is_refused():
 
 
 def test_mutate_and_fingerprint():
+    assert run("mutate { lowercase => [a, b, c] }", a="ÄB", b=["Xy", 1], d="D") == {
+        "@timestamp": NOW,
+        "a": "äb",
+        "b": ["xy", 1],
+        "d": "D",
+    }
     assert run("mutate { rename => { a => '[b][c]' } add_field => { d => '%{[b][c]}-%{none}' } }", a=[1]) == {
         "@timestamp": NOW,
         "b": {"c": [1]},
