@@ -90,6 +90,9 @@ def fill(node):
         document(20.011, OTHER, offset=2, **postgres),
     )
     put(node, "system.journal", document(-3600, "long ago", host="i-3", role="db"))
+    # Lines of the journal stand in no file, and many come in one moment.
+    bare = document(-7200, "of the journal", host="i-3", role="db") | {"log": {"level": "info"}}
+    put(node, "system.journal", *([bare] * 7))
 
 
 @pytest.fixture
@@ -144,6 +147,7 @@ def test_lines_of_all_hosts_are_in_time_order_page_by_page(corral, monkeypatch):
     assert messages(corral("--json")) == ALL
     assert messages(corral("--json", "-n", "2")) == ALL[-2:]
     assert messages(corral("--json", "--since", "2h")) == ["long ago", *ALL]
+    assert messages(corral("--json", "--since", "3h", "journal")) == ["of the journal"] * 7
 
 
 def test_what_is_not_asked_for_stays_away(corral):
@@ -151,7 +155,7 @@ def test_what_is_not_asked_for_stays_away(corral):
         return messages(corral("--json", *words))
 
     assert found("--host", "i-2") == ["first", "second", "third", "GET /other 404"]
-    assert found("--host", "i-3", "--host", "i-2", "--until", at(2)) == [
+    assert found("--host", "i-3", "--host", "i-2", "--until", at(2), "--since", "100m") == [
         "long ago",
         "first",
         "second",
