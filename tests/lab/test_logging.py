@@ -11,7 +11,7 @@ CERTIFICATE = f"{FOLDER}/host.pem"
 
 def found(fleet, text):
     """The lines that hold a text, as an operator finds them."""
-    done = run("corral", "logs", "-e", fleet.settings.reference, "--json", f'"{text}"', check=False)
+    done = run("corral", "logs", "-e", fleet.settings.reference, "--json", f'"{text}"')
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -75,8 +75,8 @@ grep -q chat-app/app.log /var/lib/logrotate/status || {
 }
 systemctl start logrotate.service
 """
-# Of each process, where the application's log goes.
-OPEN = "readlink /proc/[0-9]*/fd/* | grep ^/var/log/chat-app/ | sort | uniq -c"
+# Where each of the application's processes writes; Filebeat reads the old file to its end.
+OPEN = "for p in $(pgrep -u app); do readlink /proc/$p/fd/*; done | grep ^/var/log/chat-app/ | sort | uniq -c"
 
 
 def test_an_application_writes_on_into_a_new_file_when_its_log_is_rotated(fleet):
