@@ -9,10 +9,10 @@ FOLDER = "/var/lib/corral/certificates"
 CERTIFICATE = f"{FOLDER}/host.pem"
 
 
-def found(fleet, text):
-    """The lines that hold a text, as an operator finds them."""
-    done = run("corral", "logs", "-e", fleet.settings.reference, "--json", f'"{text}"')
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def found(fleet, member, text):
+    """The lines of a host that hold a text, as an operator finds them."""
+    which = ["-e", fleet.settings.reference, "--host", member.instance_id, "--json"]
+    return [json.loads(line) for line in run("corral", "logs", *which, f'"{text}"').stdout.splitlines()]
 
 
 def serial(fleet, member):
@@ -102,5 +102,6 @@ def test_the_last_lines_of_a_host_that_goes_are_there(fleet):
         InstanceId=member.instance_id, ShouldDecrementDesiredCapacity=True
     )
     wait_for("it is gone", lambda: len(fleet.members("app")) == 2, seconds=120)
-    wait_for("its last line is found", lambda: found(fleet, f"{last} 2000"), seconds=30)
-    assert found(fleet, "waiting until all logs have arrived"), "the journal's as well"
+    wait_for("its last line is found", lambda: found(fleet, member, f"{last} 2000"), seconds=30)
+    whole = "corral: waiting until all logs have arrived"
+    wait_for("so is the journal's", lambda: found(fleet, member, whole), seconds=10)
