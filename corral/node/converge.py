@@ -60,28 +60,39 @@ def boot(node: Node) -> bool:
     """Converge a new node until it is healthy, and tell its group that it may serve; or that it can't.
 
     What it needs may come to be a little later than the node itself (its database, its release), so one that
-    fails is tried again as long as the group waits.
+    fails is tried again as long as the group waits. So is one whose environment names another release by now:
+    a rollout counts on it (corral/rollout/driver.py).
     """
     # Only here: reading settings takes a tenth of a converge that finds nothing to do.
     from corral.settings import load
 
     seconds = load(node.settings).lifecycle.launch_seconds - RESERVE_SECONDS
     deadline = time.monotonic() + seconds
-    while _first_converge(node)["result"] != "healthy":
-        if time.monotonic() + PAUSE_SECONDS > deadline:
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    named = _named()
+    while True:
+        healthy, before = converge(node, "boot")["result"] == "healthy", named
+        named = _named()
+        late = time.monotonic() + PAUSE_SECONDS > deadline
+        if healthy and (late or named == before):
+            return complete(node, "CONTINUE")
+        if late:
             complete(node, "ABANDON")
             return False
-        time.sleep(PAUSE_SECONDS)
-    return complete(node, "CONTINUE")
+        if not healthy:
+            time.sleep(PAUSE_SECONDS)
 
 
-def _first_converge(node: Node) -> report.Report:
-    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # As a tick does: the next one may come while S3 is away, and then goes by what was named now.
+def _named() -> str:
+    """The pointer to the release, fetched as a tick does, and kept: S3 may be away when the next tick comes.
+
+    Converges go by it from then on.
+    """
     subprocess.run([ROOT / "files" / "node" / "pointers"], check=False)
-    if RELEASE_POINTER.exists():
-        os.environ["CORRAL_RELEASE_POINTER"] = str(RELEASE_POINTER)
-    return converge(node, "boot")
+    if not RELEASE_POINTER.exists():
+        return ""
+    os.environ["CORRAL_RELEASE_POINTER"] = str(RELEASE_POINTER)
+    return RELEASE_POINTER.read_text(encoding="utf-8")
 
 
 def complete(node: Node, result: str) -> bool:

@@ -35,6 +35,9 @@ class World(Protocol):
     def point(self, version: str) -> None:
         """Let the environment name the release."""
 
+    def arrivals(self) -> None:
+        """Wait for servers that are booting, and may have asked what the environment names just before."""
+
     def turn_back(self) -> None:
         """Let nothing hold servers against the pointer any more."""
 
@@ -84,6 +87,7 @@ class Rollout:
         self.named = True
         self.tell(f"The environment names {self.version}.")
         # Who booted since the last look took the old one.
+        self.world.arrivals()
         self._every_server()
         run_hook(self.world, self.version, "after_rollout", f"All servers run {self.version} all the same.")
 

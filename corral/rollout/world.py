@@ -22,6 +22,8 @@ from corral.settings import Settings
 # What a rollout that died left at the new release goes back by itself then, unless the pointer moves before.
 HOLD_SECONDS = 6 * 3600
 PAUSE_SECONDS = 2.0
+# From a new server's last look at the pointer (corral/node/converge.py) until its group counts it in.
+ARRIVAL_SECONDS = 60
 HOOK = "/usr/local/lib/corral/release-command"
 
 
@@ -69,6 +71,13 @@ class Fleet:
     def point(self, version: str) -> None:
         """Let the environment name the release."""
         self.pointer, _ = store.point(self.bucket, version, self.holder.owner)
+
+    def arrivals(self) -> None:
+        """Wait until those that are booting now are in service, or so late that they will look again."""
+        end = time.monotonic() + ARRIVAL_SECONDS
+        booting = _booting(self.settings)
+        while booting & _booting(self.settings) and time.monotonic() < end:
+            time.sleep(PAUSE_SECONDS)
 
     def turn_back(self) -> None:
         """End holds, by moving the pointer to where it is."""
@@ -147,6 +156,12 @@ def preflight(settings: Settings, hosts: Sequence[Host]) -> list[str]:
         ]
         problems.append("; ".join([f"{len(hosts)} of {wanted} app servers are in service", *coming]) + ".")
     return problems + [f"{said}." for said in complaints(settings, hosts)]
+
+
+def _booting(settings: Settings) -> set[str]:
+    """Ids of the app servers that are on their way into service."""
+    _, everyone = members.survey(settings)
+    return {one.instance_id for one in everyone if one.role == "app" and one.state.startswith("Pending")}
 
 
 def complaints(settings: Settings, hosts: Sequence[Host]) -> list[str]:

@@ -226,6 +226,37 @@ def test_a_group_that_comes_to_wait_a_little_later_is_told_then(tmp_path, monkey
     assert lines == [f"autoscaling-complete {NODE.group} launch {NODE.instance} CONTINUE"] * asked
 
 
+@pytest.mark.parametrize(
+    ("results", "named", "converges", "told"),
+    [
+        (["healthy"], ["1", "1"], 1, "CONTINUE"),
+        (["healthy", "healthy"], ["1", "2", "2"], 2, "CONTINUE"),
+        (["failed", "healthy"], ["", "1", "1"], 2, "CONTINUE"),
+        (["failed"], ["1", "1"], 1, "ABANDON"),
+        (["healthy"], ["1", "2"], 1, "CONTINUE"),
+    ],
+    ids=[
+        "at once",
+        "another release is named meanwhile",
+        "it gets well",
+        "it is late",
+        "it is late and well",
+    ],
+)
+def test_a_new_node_serves_what_is_named_when_it_comes_or_says_that_it_can_not(
+    tmp_path, monkeypatch, request, results, named, converges, told
+):
+    made, said, clock = iter(results), [], iter([0, *[10_000 if "late" in request.node.name else 1] * 9])
+    monkeypatch.setattr(converge, "STATE", tmp_path)
+    monkeypatch.setattr(converge, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(converge.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(converge, "_named", iter(named).__next__)
+    monkeypatch.setattr(converge, "converge", lambda node, why: said.append(why) or {"result": next(made)})
+    monkeypatch.setattr(converge, "complete", lambda node, result: said.append(result) or True)
+    assert converge.boot(NODE) is (told == "CONTINUE")
+    assert said == ["boot"] * converges + [told]
+
+
 def test_what_a_killed_converge_noted_is_nothing_to_the_next(tmp_path):
     notes = converge._empty(tmp_path / "notes")
     (notes / "questions").write_text("half a lin")

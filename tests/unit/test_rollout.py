@@ -30,6 +30,7 @@ class World:
         self.named, self.bad, self.held = OLD, {}, set()
         self.fails, self.ill, self.before_push, self.hooks = {}, {}, None, {}
         self.ill_later, self.broken_lock = {}, None
+        self.booting = []
         self.story = []
 
     def servers(self):
@@ -69,6 +70,11 @@ class World:
     def point(self, version):
         self.named, self.held = version, set()
         self.story.append(f"point {version}")
+
+    def arrivals(self):
+        for one in self.booting:
+            self.fleet.append(one)
+            self.runs[one] = OLD
 
     def turn_back(self):
         self.held = set()
@@ -364,6 +370,14 @@ class Killed(BaseException):
     """What a driver dies of."""
 
 
+def test_who_asked_just_before_and_arrives_just_after_is_brought_to_it():
+    world = World(2)
+    world.booting = [host(9)]
+    world.roll_out()
+    assert world.changes()[-3:] == [f"point {NEW}", (NEW, 9), ("after_rollout", 4)]
+    assert world.now() == {NEW}
+
+
 class Mortal(World):
     """One whose driver is killed when it is about to do its step number `last`."""
 
@@ -382,7 +396,17 @@ def mortal(name):
     return step
 
 
-for each in ("servers", "sign_of_life", "bring", "unhealthy", "hook", "point", "turn_back", "blame"):
+for each in (
+    "servers",
+    "sign_of_life",
+    "bring",
+    "unhealthy",
+    "hook",
+    "point",
+    "arrivals",
+    "turn_back",
+    "blame",
+):
     setattr(Mortal, each, mortal(each))
 
 
