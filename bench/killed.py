@@ -2,8 +2,9 @@
 
 bench/killed.py [SECONDS…]      needs the lab up (make up); moments after the start at which the driver dies
 
-Each time the other release of two is rolled out. After the kill the lock is broken, and the next command, a
-`deploy` and a `rollback` in turns, must end well, with all servers on one release, which the pointer names.
+Each time the other release of two is rolled out. After the kill the lock is broken, and a `deploy`, of that
+release or of the one that the pointer names, in turns, must end well, with all servers on one release, which
+the pointer names.
 """
 
 import json
@@ -15,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _lab import LAB, ROOT, client, members, say
+from _lab import LAB, ROOT, client, members, say, timed
 
 from corral.releases import store
 from corral.releases.bucket import Bucket
@@ -50,7 +51,7 @@ def main() -> None:
             print(f"  {'killed after':16}" + "".join(f"{name:>12}" for name in COLUMNS))
             for number, moment in enumerate(moments):
                 row(bucket, names, moment, back=number % 2 == 1)
-        finish(["deploy", base.version])
+        timed(["corral", "release", "deploy", base.version])
     finally:
         scaling.resume_processes(AutoScalingGroupName=group)
 
@@ -76,10 +77,10 @@ def row(bucket: Bucket, names: dict[str, str], moment: float, back: bool) -> Non
         time.sleep(3)
         then = "/".join(names[one] for one in running())
         if lock.read(bucket)[0].owner:
-            finish(["unlock", "-y"])
+            timed(["corral", "release", "unlock", "-y"])
         # Back to what the pointer names, or on.
         version = pointed(bucket) if back else wanted
-        finish(["deploy", version])
+        timed(["corral", "release", "deploy", version])
         time.sleep(1)
     after = set(running())
     if after != {version} or pointed(bucket) != version:
@@ -111,15 +112,6 @@ def running() -> list[str]:
         for one in members("app")
     ]  # fmt: skip
     return [json.loads(answer)["release"] for answer in answers]
-
-
-def finish(words: list[str]) -> None:
-    """`corral release …`, which must end well."""
-    done = subprocess.run(
-        [CORRAL, "release", *words, "-e", LAB.environment], cwd=ROOT, capture_output=True, text=True
-    )
-    if done.returncode:
-        sys.exit(f"{done.stdout}{done.stderr}\nbench: `corral release {' '.join(words)}` failed")
 
 
 if __name__ == "__main__":

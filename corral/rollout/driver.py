@@ -35,7 +35,7 @@ class World(Protocol):
     def point(self, version: str) -> None:
         """Let the environment name the release."""
 
-    def arrivals(self) -> None:
+    def arrivals(self, tell: Callable[[str], None]) -> None:
         """Wait for servers that are booting, and may have asked what the environment names just before."""
 
     def turn_back(self) -> None:
@@ -87,7 +87,7 @@ class Rollout:
         self.named = True
         self.tell(f"The environment names {self.version}.")
         # Who booted since the last look took the old one.
-        self.world.arrivals()
+        self.world.arrivals(self.tell)
         self._every_server()
         run_hook(self.world, self.version, "after_rollout", f"All servers run {self.version} all the same.")
 

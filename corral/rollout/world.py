@@ -1,7 +1,7 @@
 """A rollout's hands and eyes on a real fleet: AWS's API, pyinfra, the pointer and the lock."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -72,10 +72,11 @@ class Fleet:
         """Let the environment name the release."""
         self.pointer, _ = store.point(self.bucket, version, self.holder.owner)
 
-    def arrivals(self) -> None:
+    def arrivals(self, tell: Callable[[str], None]) -> None:
         """Wait until those that are booting now are in service, or so late that they will look again."""
         end = time.monotonic() + ARRIVAL_SECONDS
-        booting = _booting(self.settings)
+        if booting := _booting(self.settings):
+            tell(f"waiting for servers that are booting, {ARRIVAL_SECONDS} s at most: {', '.join(booting)}")
         while booting & _booting(self.settings) and time.monotonic() < end:
             time.sleep(PAUSE_SECONDS)
 

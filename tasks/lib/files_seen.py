@@ -9,14 +9,15 @@ A converge that finds nothing to do is mostly such questions, each of them a com
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from pyinfra import host, state
 from pyinfra.api.host import Host
 
 from tasks.lib.files_state import FileStates, Standing
 
-_gathering = False
+# pyinfra reads deploy.py for many hosts at once: whose turn it is to tell, and whose to do.
+_gathering: WeakSet[Host] = WeakSet()
 # Of each host: the paths that its tasks will ask about, and what stood there, foreseen or when it counts.
 _expected: WeakKeyDictionary[Host, tuple[str, ...]] = WeakKeyDictionary()
 _seen: WeakKeyDictionary[Host, tuple[bool, dict[str, Standing]]] = WeakKeyDictionary()
@@ -24,21 +25,22 @@ _seen: WeakKeyDictionary[Host, tuple[bool, dict[str, Standing]]] = WeakKeyDictio
 
 @contextmanager
 def gathering() -> Iterator[None]:
-    """As long as this lasts, config_files only tells its paths. Nothing else may be called in it."""
-    global _gathering
-    _gathering = True
+    """As long as this lasts, this host's config_files only tell their paths. Call nothing else in it."""
+    this = _this()
+    _gathering.add(this)
     try:
         yield
     finally:
-        _gathering = False
+        _gathering.discard(this)
 
 
 def expect(paths: Iterable[str]) -> bool:
     """Take paths that will be asked about; False when now is the time to do it."""
-    if _gathering:
-        this = _this()
-        _expected[this] = (*_expected.get(this, ()), *paths)
-    return _gathering
+    this = _this()
+    if this not in _gathering:
+        return False
+    _expected[this] = (*_expected.get(this, ()), *paths)
+    return True
 
 
 def standing(paths: Sequence[str]) -> dict[str, Standing]:

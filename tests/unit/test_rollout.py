@@ -71,7 +71,7 @@ class World:
         self.named, self.held = version, set()
         self.story.append(f"point {version}")
 
-    def arrivals(self):
+    def arrivals(self, tell):
         for one in self.booting:
             self.fleet.append(one)
             self.runs[one] = OLD
