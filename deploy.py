@@ -27,6 +27,7 @@ from tasks import (
     sshd,
 )
 from tasks.lib.files_seen import gathering
+from tasks.lib.groups import in_group
 from tasks.lib.lock import take_lock
 from tasks.lib.packages import packages
 
@@ -82,7 +83,7 @@ take_lock()
 # Stage by stage over all tasks: users exist before files belong to them, files stand before services start.
 run("prepare")
 # Some a host needs only in the company of others: machines of Vagrant's have no log server.
-kinds = ["PACKAGES", *(["FLEET_PACKAGES"] if host.data.get("group") else [])]
+kinds = ["PACKAGES", *(["FLEET_PACKAGES"] if in_group() else [])]
 packages(
     name="Install packages",
     wanted=[package for task in tasks for kind in kinds for package in getattr(task, kind, [])],

@@ -4,10 +4,9 @@ A converge waits for nobody: the certificate comes when the log server has signe
 units that need one have a condition on it.
 """
 
-from pyinfra import host
-
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import Directory, File, config_files
+from tasks.lib.groups import in_group
 from tasks.lib.services import Unit, service
 
 PACKAGES = ["openssl"]
@@ -21,14 +20,9 @@ SERVICE = "corral-certificate.service"
 TIMER = "corral-certificate.timer"
 
 
-def _in_group() -> bool:
-    """Machines outside of AWS have nobody to show a certificate to."""
-    return bool(host.data.get("group"))
-
-
 def configure() -> None:
     """What takes up a new certificate is what the tasks of this host's role declare as CERTIFIED."""
-    if _in_group():
+    if in_group():
         config_files(
             name="Configure what gets this host its certificate",
             files=[
@@ -50,5 +44,5 @@ def configure() -> None:
 
 def activate() -> None:
     """The timer begins at once."""
-    if _in_group():
+    if in_group():
         service(name="Keep this host's certificate good", units=[Unit(TIMER)])

@@ -3,6 +3,7 @@
 from pyinfra import host
 
 from tasks.lib.files import File, config_files
+from tasks.lib.groups import in_group
 from tasks.lib.packages import upgrade
 from tasks.lib.services import Unit, service
 
@@ -14,7 +15,7 @@ def prepare() -> None:
 
     Machines outside of AWS get none of them: nobody takes their logs.
     """
-    if not host.data.get("group"):
+    if not in_group():
         return
     key = host.data.elastic["signing_key"]
     ours = [] if key.startswith("/") else [File(KEY, source=key)]

@@ -8,7 +8,7 @@ from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import Directory, File, config_files
 from tasks.lib.memory import share
 from tasks.lib.ports import Port
-from tasks.lib.services import Unit, service
+from tasks.lib.services import Unit, if_active, service
 
 PACKAGES = ["elasticsearch", "python3-bcrypt"]
 PORTS = [Port(9200, sources=("release_cidrs", "client_cidrs"))]
@@ -34,8 +34,8 @@ def install() -> None:
     bring_to_version("elasticsearch", SERVER, HEALTH, SECONDS)
 
 
-def volume() -> dict[str, object]:
-    """What the units of this host that keep data must know of its volume."""
+def waits_for() -> dict[str, object]:
+    """What the units of Elasticsearch, Logstash and Kibana wait for: volume, certificate, accounts."""
     return {
         "data_volume": data_volume.has_volume(),
         "volume_unit": data_volume.UNIT,
@@ -76,7 +76,7 @@ def configure() -> None:
             File(
                 f"/etc/systemd/system/{SERVER}.d/corral.conf",
                 source="templates/elasticsearch/service.conf.j2",
-                data=data | volume(),
+                data=data | waits_for(),
             ),
         ],
         check=f"sh -n {DIRECTORY}/give-folder && sh -n {DIRECTORY}/give-certificate",
@@ -128,7 +128,7 @@ def activate() -> None:
         name="Run Elasticsearch",
         units=[
             Unit(ACCOUNTS),
-            Unit(SERVER, health=f"! systemctl -q is-active {SERVER} || {HEALTH}", health_seconds=SECONDS),
+            Unit(SERVER, health=if_active(SERVER, HEALTH), health_seconds=SECONDS),
             Unit(OBJECTS),
         ],
     )

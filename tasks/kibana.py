@@ -2,13 +2,13 @@
 
 from tasks import certificates, data_volume, nginx
 from tasks.elastic import bring_to_version
-from tasks.elasticsearch import ACCOUNTS, SECRETS, volume
+from tasks.elasticsearch import ACCOUNTS, SECRETS, waits_for
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import Absent, Directory, File, config_files
 from tasks.lib.logs import Log
 from tasks.lib.memory import share
 from tasks.lib.ports import Port
-from tasks.lib.services import Unit, service
+from tasks.lib.services import Unit, if_active, service
 
 PACKAGES = ["kibana", "nginx"]
 PORTS = [Port(443, sources=("release_cidrs", "client_cidrs"))]
@@ -34,7 +34,7 @@ def install() -> None:
 
 def configure() -> None:
     """All of the configuration is ours, of Kibana and of nginx."""
-    data = {"data": f"{data_volume.PATH}/kibana", "secrets": SECRETS, "accounts": ACCOUNTS}
+    data = {"data": f"{data_volume.PATH}/kibana"}
     config_files(
         name="Configure Kibana",
         files=[
@@ -48,7 +48,7 @@ def configure() -> None:
             File(
                 f"/etc/systemd/system/{UNIT}.d/corral.conf",
                 source="templates/kibana/service.conf.j2",
-                data=volume() | data | {"mib": share(8, least=512, most=2048)},
+                data=waits_for() | data | {"secrets": SECRETS, "mib": share(8, least=512, most=2048)},
             ),
         ],
         restarts=[UNIT],
@@ -62,9 +62,9 @@ def configure() -> None:
             File(
                 f"/etc/systemd/system/{OBJECTS}",
                 source=f"templates/kibana/{OBJECTS}.j2",
-                data=data
-                | {
+                data={
                     "certificate": certificates.CERTIFICATE,
+                    "secrets": SECRETS,
                     "kibana": UNIT,
                     "objects": f"{KNOWN}/objects.ndjson",
                 },
@@ -99,7 +99,7 @@ def activate() -> None:
     service(
         name="Run Kibana, and nginx before it",
         units=[
-            Unit(UNIT, health=f"! systemctl -q is-active {UNIT} || {HEALTH}", health_seconds=SECONDS),
+            Unit(UNIT, health=if_active(UNIT, HEALTH), health_seconds=SECONDS),
             Unit(OBJECTS),
             Unit(DOOR),
         ],

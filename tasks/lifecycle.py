@@ -7,6 +7,7 @@ from pyinfra import host
 
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import File, config_files
+from tasks.lib.groups import in_group
 from tasks.lib.services import Unit, service
 
 UNIT = "corral-lifecycle.service"
@@ -14,14 +15,9 @@ UNIT = "corral-lifecycle.service"
 LOGS_SECONDS = 30
 
 
-def _in_group() -> bool:
-    """Machines outside of AWS belong to no auto-scaling group."""
-    return bool(host.data.get("group"))
-
-
 def configure() -> None:
     """What is stopped is what the tasks of this host's role declare in their DRAINS."""
-    if _in_group():
+    if in_group():
         config_files(
             name="Configure what lets the host go",
             files=[
@@ -40,5 +36,5 @@ def configure() -> None:
 
 def activate() -> None:
     """It waits as long as the host lives."""
-    if _in_group():
+    if in_group():
         service(name="Wait for the group's word to leave", units=[Unit(UNIT)])

@@ -3,6 +3,7 @@
 from pyinfra import host
 
 from tasks import certificates
+from tasks.elasticsearch import ACCOUNTS
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import File, config_files
 from tasks.lib.services import Unit, service
@@ -20,6 +21,7 @@ def configure() -> None:
                 f"/etc/systemd/system/{UNIT}",
                 source=f"templates/log_watch/{UNIT}.j2",
                 data={
+                    "accounts": ACCOUNTS,
                     "authority": certificates.AUTHORITY,
                     "password_command": f"{DIRECTORY}/aws ssm-get {host.data.reader_password_parameter}",
                 },

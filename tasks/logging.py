@@ -15,6 +15,7 @@ from pyinfra import host
 from tasks import certificates
 from tasks.host_scripts import DIRECTORY
 from tasks.lib.files import Absent, Directory, File, config_files
+from tasks.lib.groups import in_group
 from tasks.lib.logs import Log
 from tasks.lib.packages import upgrade
 from tasks.lib.services import Unit, service
@@ -36,14 +37,9 @@ OTHERS = ("nginx", "corral-nginx", "corral-app")
 FINGERPRINT = 64
 
 
-def _in_group() -> bool:
-    """Machines outside of AWS have no log server."""
-    return bool(host.data.get("group"))
-
-
 def install() -> None:
     """Another version than the one that is installed is restarted with the rest, in the end."""
-    if _in_group():
+    if in_group():
         upgrade(
             name="Bring Filebeat to its version",
             package="filebeat",
@@ -54,7 +50,7 @@ def install() -> None:
 
 def configure() -> None:
     """How each log is rotated, and where Filebeat reads and sends it."""
-    logs = [log for log in host.data.logs if _in_group() or log not in LOGS]
+    logs = [log for log in host.data.logs if in_group() or log not in LOGS]
     pulse = [
         File(f"{DIRECTORY}/pulse", source="files/logging/pulse", mode="755"),
         *(File(f"/etc/systemd/system/{unit}", source=f"files/logging/{unit}") for unit in (PULSES, TIMER)),
@@ -75,12 +71,12 @@ def configure() -> None:
                 for kind in ("service", "timer")
             ),
             *(Absent(f"/etc/logrotate.d/{name}") for name in OTHERS),
-            *(pulse if _in_group() else []),
+            *(pulse if in_group() else []),
         ],
         check="logrotate --debug /etc/logrotate.d/corral",
-        restarts=["logrotate.timer", *([TIMER] if _in_group() else [])],
+        restarts=["logrotate.timer", *([TIMER] if in_group() else [])],
     )
-    if not _in_group():
+    if not in_group():
         return
     config_files(
         name="Configure Filebeat and what it reads",
@@ -113,7 +109,7 @@ def configure() -> None:
 
 def activate() -> None:
     """Filebeat skips itself until this host has a certificate, which starts it (tasks/certificates.py)."""
-    ships = [Unit("filebeat.service"), Unit(TIMER)] if _in_group() else []
+    ships = [Unit("filebeat.service"), Unit(TIMER)] if in_group() else []
     service(name="Rotate logs, and ship them", units=[Unit("logrotate.timer"), *ships])
 
 

@@ -4,11 +4,11 @@ from pyinfra import host
 
 from tasks import certificates, data_volume
 from tasks.elastic import bring_to_version
-from tasks.elasticsearch import ACCOUNTS, KNOWN, SECRETS, volume
+from tasks.elasticsearch import KNOWN, SECRETS, waits_for
 from tasks.lib.files import File, config_files
 from tasks.lib.memory import share
 from tasks.lib.ports import Port
-from tasks.lib.services import Unit, service
+from tasks.lib.services import Unit, if_active, service
 
 PACKAGES = ["logstash"]
 PORT = 5044
@@ -62,13 +62,12 @@ def configure() -> None:
             File(
                 f"/etc/systemd/system/{UNIT}.d/corral.conf",
                 source="templates/logstash/service.conf.j2",
-                data=volume()
+                data=waits_for()
                 | {
                     "data": f"{data_volume.PATH}/logstash",
                     "certificates": CERTIFICATES,
                     "known": KNOWN,
                     "secrets": SECRETS,
-                    "accounts": ACCOUNTS,
                     "mib": share(8, least=256, most=2048),
                 },
             ),
@@ -82,5 +81,5 @@ def activate() -> None:
     """It waits for a certificate, and for Elasticsearch to know how logs are stored."""
     service(
         name="Run Logstash",
-        units=[Unit(UNIT, health=f"! systemctl -q is-active {UNIT} || {HEALTH}", health_seconds=SECONDS)],
+        units=[Unit(UNIT, health=if_active(UNIT, HEALTH), health_seconds=SECONDS)],
     )

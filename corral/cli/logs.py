@@ -21,12 +21,24 @@ from corral.logs.event import Event
 from corral.logs.follow import EVERY, follow
 from corral.logs.query import LEVELS, SEE, Heads, Wanted, between, moment, query
 from corral.logs.store import Store, UnreachableError
-from corral.settings import Settings
+from corral.settings import SINGLETONS, Settings
 
 SINCE = "15m"
+ROLES = ("app", *SINGLETONS)
 # With -f alone: as tail does.
 LAST = 10
 Found = TypeVar("Found")
+
+
+def _request_id(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """An empty one, of a variable that is not set, would mean any request."""
+    if text is not None and not text.strip():
+        raise CorralError(
+            "The request's id is empty.",
+            "It is in the answer's header X-Request-Id.",
+            f"{SEE}#find-a-request",
+        )
+    return text
 
 
 @click.command()
@@ -37,12 +49,12 @@ Found = TypeVar("Found")
     multiple=True,
     help="An instance's id (i-0a*) or its address. More than once.",
 )
-@click.option("--role", "roles", multiple=True, help="app, db, elk or release. More than once.")
+@click.option("--role", "roles", type=click.Choice(ROLES), multiple=True, help="More than once.")
 @click.option("--level", type=click.Choice(list(LEVELS)), help="This level and the worse ones.")
-@click.option("--request", metavar="ID", help="One request's lines. See also: corral trace ID")
 @click.option(
-    "--since", metavar="WHEN", help=f"As 90s, 2h, 3d ago, or 2026-11-26T08:30 (UTC). Default: {SINCE}."
+    "--request", metavar="ID", callback=_request_id, help="One request's lines. See also: corral trace ID"
 )
+@click.option("--since", metavar="WHEN", help="As 90s, 2h, 3d ago, or 2026-11-26T08:30 (UTC).")
 @click.option("--until", metavar="WHEN", help="The same.")
 @click.option("-n", "--last", type=click.IntRange(1, 10_000), metavar="N", help="The newest N lines only.")
 @click.option("-f", "--follow", "following", is_flag=True, help="And every line that comes, until Ctrl-C.")
@@ -64,6 +76,8 @@ def logs(
     """Lines of all hosts, in time order; those with all words of TEXT, in Lucene's syntax.
 
     Words are looked for in messages, errors and paths; name:value asks for a field. See docs/logs.md.
+
+    Without --since, --until, --request, -n or -f: the last 15 minutes.
     """
     if following and until:
         raise CorralError(
@@ -138,7 +152,7 @@ def _is_address(text: str) -> bool:
 
 
 @click.command()
-@click.argument("request", metavar="REQUEST_ID")
+@click.argument("request", metavar="REQUEST_ID", callback=_request_id)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @with_settings
 def trace(settings: Settings, request: str, as_json: bool) -> None:

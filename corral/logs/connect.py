@@ -1,6 +1,8 @@
 """The way to an environment's Elasticsearch: authority, password, and an address that answers."""
 
 import socket
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from elasticsearch import Elasticsearch
 
@@ -52,10 +54,18 @@ def _authority(settings: Settings) -> str:
             SEE,
         )
     file = STATE / "authorities" / f"{settings.stack_name}.pem"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".new")
-    beside.write_bytes(found[0])
-    beside.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Another command may do the same at this moment.
+        with NamedTemporaryFile(dir=file.parent, delete=False) as beside:
+            beside.write(found[0])
+        Path(beside.name).replace(file)
+    except OSError as error:
+        raise CorralError(
+            f"The authority's certificate can't be kept in {file.parent}: {error}",
+            "Let that folder be yours.",
+            SEE,
+        ) from error
     return str(file)
 
 

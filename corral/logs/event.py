@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+# What a field of type long holds less than (Elasticsearch reference, "Numeric field types").
+LONGEST_NUMBER = 2**63
+
 
 @dataclass(frozen=True)
 class Event:
@@ -35,9 +38,11 @@ class Event:
         return "" if value is None else str(value)
 
     def number_of(self, name: str) -> float | None:
-        """The same as a number; None for what is none."""
+        """The same as a number; None for what is none, or is too big for Elasticsearch to count with."""
         value = self.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if abs(value) < LONGEST_NUMBER else None
 
     @property
     def moment(self) -> datetime:

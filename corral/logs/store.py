@@ -107,6 +107,15 @@ class Store:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except elastic_transport.TlsError as error:
+            # Nothing that passes by itself: who follows need not wait for it.
+            raise CorralError(
+                f"Elasticsearch of environment {self.environment} shows a certificate that is not to be"
+                f" trusted: {error}",
+                "If the environment's authority was made anew, let the log server get a certificate of it:"
+                " systemctl restart corral-certificate",
+                f"{SEE}#certificates",
+            ) from error
         except elastic_transport.TransportError as error:
             raise UnreachableError(
                 f"Elasticsearch of environment {self.environment} does not answer: {error}",

@@ -49,10 +49,13 @@ def converge(node: Node, why: str) -> report.Report:
     _remember(notes if made["result"] == "healthy" else None)
     _forget_bundles()
     report.keep(made)
-    log.write(made)
     tell(made)
     if problem := report.send(node):
         print(f"corral: the report is kept and will be sent later: {problem}", file=sys.stderr)
+    try:
+        log.write(made)
+    except OSError as error:
+        print(f"corral: the log has no line of this converge: {error}", file=sys.stderr)
     return made
 
 

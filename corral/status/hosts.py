@@ -19,6 +19,8 @@ CONVERGE = timedelta(minutes=10)
 SILENT = timedelta(minutes=5)
 # A host, or a log server, that is younger need not have sent or said anything.
 NEW = timedelta(minutes=15)
+# The log server tells of so much of what it has (files/log_watch/log-watch).
+TOLD = timedelta(days=1)
 # Of systemd's states of a unit, those of one that does its work, or is about to (systemd(1), "Units").
 WORKING = {"active", "activating", "reloading", "refreshing"}
 # Of a report's checks and units, so many are said one by one.
@@ -92,7 +94,10 @@ def _of_logs(seen: Seen, member: Member) -> Iterator[Finding]:
     if newest and seen.now - newest > SILENT:
         yield problem(f"No logs for {ago(newest, seen.now)}.")
     elif newest is None and member.launched and seen.now - member.launched > NEW:
-        yield problem(f"Its logs have not come yet, {ago(member.launched, seen.now)} after its launch.")
+        if seen.now - member.launched > TOLD:
+            yield problem("No logs for a day, or for longer.")
+        else:
+            yield problem(f"Its logs have not come yet, {ago(member.launched, seen.now)} after its launch.")
 
 
 def _of_converge(seen: Seen, report: Report) -> Iterator[Finding]:

@@ -34,6 +34,11 @@ def markers(restarts: Sequence[str], reloads: Sequence[str]) -> list[str]:
     ]
 
 
+def if_active(unit: str, health: str) -> str:
+    """The health check of a unit that systemd may skip: one that waits for a certificate need not be well."""
+    return f"! systemctl -q is-active {unit} || {health}"
+
+
 @dataclass(frozen=True)
 class Unit:
     """A systemd unit as it should be.

@@ -225,6 +225,9 @@ def test_what_is_wrong_is_said(there, corral, monkeypatch):
             corral(words)
     with pytest.raises(CorralError, match="'soon' is no moment"):
         corral("--since", "soon")
+    for words, of in ((["--request", ""], command.logs), ([" "], command.trace)):
+        with pytest.raises(CorralError, match="request's id is empty"):
+            corral(*words, of=of)
     with pytest.raises(CorralError, match="No running host has the address"):
         corral("--host", "10.9.9.9")
     ssm.put_parameter(Name=name, Value="wrong", Overwrite=True)
@@ -246,5 +249,8 @@ def test_a_server_of_another_name_is_not_asked(there, monkeypatch, corral):
     monkeypatch.setattr(type(there), "host_name", lambda *_: "127.0.0.2")
     # It listens on one address; a certificate for another name is what it shows there.
     monkeypatch.setattr(connect, "_address", lambda _: "127.0.0.1")
-    with pytest.raises(CorralError, match=r"does not answer.*doesn't match"):
+    with pytest.raises(CorralError, match=r"certificate that is not to be trusted.*doesn't match"):
         corral()
+    # Who follows does not wait for what does not come.
+    with pytest.raises(CorralError, match="certificate that is not to be trusted"):
+        corral("-f")

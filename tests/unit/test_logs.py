@@ -130,6 +130,17 @@ def test_a_line_without_anything_is_shown():
     assert '{"a": [1]}' in show.line(odd)
 
 
+@pytest.mark.parametrize(
+    "absurd",
+    [10**400, -(10**400), 2**63, 1e300, True, "7"],
+    ids=["huge", "tiny", "a bit", "float", "bool", "text"],
+)
+def test_a_number_that_nobody_counts_with_is_none(absurd):
+    odd = event(event={"duration": absurd}, database={"duration": absurd})
+    assert show.what(odd) == "said"
+    assert [each.event for each in trace.steps([odd])] == [odd]
+
+
 def test_a_long_message_is_cut():
     assert len(show.what(event(message="x" * 1_000_000))) == show.LONGEST
 

@@ -91,7 +91,11 @@ def logs(newest=None, said=0.5, whose=ID):
         (seen(logs=logs(1)), []),
         (seen(logs=logs(5)), []),
         (seen(logs=logs(7)), ["!No logs for 7 min."]),
-        (seen(logs=logs(1, whose="i-0another")), ["!Its logs have not come yet, 3 d after its launch."]),
+        (seen(logs=logs(1, whose="i-0another")), ["!No logs for a day, or for longer."]),
+        (
+            seen(member(launched=NOW - timedelta(hours=2)), logs=logs()),
+            ["!Its logs have not come yet, 2 h after its launch."],
+        ),
         (seen(member(launched=NOW - timedelta(minutes=14)), logs=logs()), []),
         (seen(member(launched=NOW - timedelta(minutes=14)), logs=logs(7)), ["!No logs for 7 min."]),
         # Of a host nothing is said that nobody knows.
