@@ -13,6 +13,9 @@ from tasks.lib.services import Unit, if_active, service
 PACKAGES = ["kibana", "nginx"]
 PORTS = [Port(443, sources=("release_cidrs", "client_cidrs"))]
 
+# Neither needs the host's role, which may read the authority's key.
+WITHOUT_ROLE = ["kibana", "www-data"]
+
 UNIT = "kibana.service"
 OBJECTS = "corral-kibana-objects.service"
 DOOR = "nginx.service"

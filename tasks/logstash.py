@@ -14,6 +14,9 @@ PACKAGES = ["logstash"]
 PORT = 5044
 PORTS = [Port(PORT, sources=("app_cidrs",))]
 
+# It need not have the host's role, which may read the authority's key.
+WITHOUT_ROLE = ["logstash"]
+
 UNIT = "logstash.service"
 CERTIFIED = [UNIT]
 CONFIGURATION = "/etc/logstash"
@@ -21,10 +24,12 @@ CERTIFICATES = f"{CONFIGURATION}/certificates"
 HEALTH = "curl -fsS -o /dev/null http://127.0.0.1:9600/"
 SECONDS = 180
 
-# As the unit runs it, with a folder of data of its own; without the certificate it has none to check.
+# As the unit runs it, with a folder of data of its own, and little memory, as the unit has its own at this
+# moment; without the certificate it has none to check.
 CHECK = f"""! test -e {CERTIFICATES}/host.pem || {{
     data=$(mktemp -d) && chown logstash "$data" &&
-    runuser -u logstash -- env WRITER_PASSWORD=none /usr/share/logstash/bin/logstash \
+    runuser -u logstash -- env WRITER_PASSWORD=none LS_JAVA_OPTS="-Xms256m -Xmx256m" \
+        /usr/share/logstash/bin/logstash \
         --path.settings {CONFIGURATION} --path.data "$data" --config.test_and_exit >"$data/said" 2>&1 ||
         {{ cat "$data/said"; rm -rf "$data"; false; }} && rm -rf "$data"
 }}"""

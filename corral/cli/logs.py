@@ -116,7 +116,7 @@ def _events(store: Store, wanted: Wanted, last: int | None, following: bool, who
     def lines(shown: Heads, known: Heads) -> list[Event]:
         return _patiently(lambda: list(store.lines(between(asked, shown, known), whole)))
 
-    yield from follow(lambda: _patiently(store.heads), first, lines)
+    yield from follow(lambda known: _patiently(lambda: store.heads(known)), first, lines)
 
 
 def _patiently(ask: Callable[[], Found]) -> Found:

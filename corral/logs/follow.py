@@ -11,20 +11,21 @@ EVERY = 1.0
 
 
 def follow(
-    heads: Callable[[], Heads],
+    heads: Callable[[Heads], Heads],
     first: Callable[[Heads], Iterable[Event]],
     lines: Callable[[Heads, Heads], Iterable[Event]],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Event]:
     """Lines that there are, as `first` gives them, then every line that comes, for ever.
 
-    `heads` gives the number of each index's newest line, `lines` what came between two of its answers.
+    `heads` gives the number of each index's newest line, and is given its last answer; `lines` what came
+    between two of its answers.
     """
-    shown = heads()
+    shown = heads({})
     yield from first(shown)
     while True:
         # A line has its number a little before it is found: a second later all up to this one are.
-        known = heads()
+        known = heads(shown)
         sleep(EVERY)
         if known != shown:
             yield from lines(shown, known)

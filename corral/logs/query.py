@@ -92,6 +92,18 @@ def between(asked: Query, after: Heads, to: Heads) -> Query:
     return {"bool": {"filter": [asked, {"bool": {"should": parts, "minimum_should_match": 1}}]}}
 
 
+def not_before(known: Heads) -> Query:
+    """Lines that came not before these newest ones: a day's are too many to count each second."""
+    if not known:
+        return {"match_all": {}}
+    parts: list[Query] = [
+        {"bool": {"filter": [{"term": {"_index": index}}, {"range": {"_seq_no": {"gte": number}}}]}}
+        for index, number in known.items()
+    ]
+    parts.append({"bool": {"must_not": {"terms": {"_index": list(known)}}}})
+    return {"bool": {"should": parts, "minimum_should_match": 1}}
+
+
 def at_least(level: str) -> list[str]:
     """All names of this level and of the worse ones."""
     names = list(LEVELS)

@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch
 
 from corral.errors import CorralError
 from corral.logs.event import Event
-from corral.logs.query import SEE, Heads, Query
+from corral.logs.query import SEE, Heads, Query, not_before
 from corral.logs.show import SHOWN
 
 INDEX = "logs-*"
@@ -76,11 +76,11 @@ class Store:
         answer = self._search(query, whole, index=INDEX, sort=BACKWARDS, size=count)
         return [Event.of(hit) for hit in reversed(answer["hits"]["hits"])]
 
-    def heads(self) -> Heads:
-        """Of each index the sequence number of its newest line."""
+    def heads(self, known: Heads) -> Heads:
+        """Of each index the sequence number of its newest line; `known`: what it answered last, or {}."""
         newest = {"newest": {"max": {"field": "_seq_no"}}}
         by_index = {"indexes": {"terms": {"field": "_index", "size": PAGE}, "aggs": newest}}
-        answer = self._search({"match_all": {}}, index=INDEX, size=0, aggs=by_index)
+        answer = self._search(not_before(known), index=INDEX, size=0, aggs=by_index)
         buckets = answer.get("aggregations", {}).get("indexes", {}).get("buckets", [])
         return {bucket["key"]: int(bucket["newest"]["value"]) for bucket in buckets}
 

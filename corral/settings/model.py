@@ -30,6 +30,9 @@ from corral.settings.sentences import SEE, explain
 POLICY_ARN = r"^arn:aws[\w-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+$"
 # Roles of one server each.
 SINGLETONS = ("db", "elk", "release")
+# Of the time in which a server goes, what it needs beside app.drain_seconds: to learn of it, to stop what
+# runs, and to send its last log lines (files/host/lifecycle, tasks/lifecycle.py).
+REST_SECONDS = 5 + 10 + 30
 
 
 class Settings(Section):
@@ -102,10 +105,12 @@ class Settings(Section):
     @classmethod
     def _time_to_leave(cls, value: App, info: ValidationInfo) -> App:
         lifecycle = info.data.get("lifecycle")
-        if lifecycle and value.drain_seconds >= lifecycle.terminate_seconds:
+        least = value.drain_seconds + REST_SECONDS
+        if lifecycle and least > lifecycle.terminate_seconds:
             raise ValueError(
                 f"drain_seconds is {value.drain_seconds}, but a server that goes has"
-                f" {lifecycle.terminate_seconds} s in all|raise lifecycle.terminate_seconds above it"
+                f" {lifecycle.terminate_seconds} s in all, for its logs too"
+                f"|raise lifecycle.terminate_seconds to {least} at least"
             )
         return value
 

@@ -29,7 +29,7 @@ def add(template: Template, settings: Settings) -> Buckets:
     # every minute (files/log_watch/log-watch).
     lives = {"reports": 30, "certificates": 90, "logs": 1}
     expiring = [rule for what, days in lives.items() for rule in _expire(what, days)]
-    rules = [_expire_old_versions(90), *expiring]
+    rules = [_expire_old_versions(90), *expiring, *_forget("snapshots")]
     releases = _bucket(template, settings, "Releases", settings.releases_bucket, *rules)
     _policy(template, settings, releases, [_written_once(releases)])
     if not settings.balancer.access_logs:
@@ -121,6 +121,16 @@ def _expire(what: str, days: int) -> list[s3.LifecycleRule]:
     return [
         s3.LifecycleRule(Id=f"expire-{what}", ExpirationInDays=days, NoncurrentVersionExpiration=old, **here),
         # All that a bucket with versions still has of it then (S3, "Removing expired object delete markers").
+        s3.LifecycleRule(Id=f"forget-{what}", ExpiredObjectDeleteMarker=True, **here),
+    ]
+
+
+def _forget(what: str) -> list[s3.LifecycleRule]:
+    """What was deleted under `what`/ is gone: Elasticsearch itself sees to how long snapshots stay."""
+    here = {"Status": "Enabled", "Prefix": f"{what}/"}
+    old = s3.NoncurrentVersionExpiration(NoncurrentDays=1)
+    return [
+        s3.LifecycleRule(Id=f"expire-old-{what}", NoncurrentVersionExpiration=old, **here),
         s3.LifecycleRule(Id=f"forget-{what}", ExpiredObjectDeleteMarker=True, **here),
     ]
 

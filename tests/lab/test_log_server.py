@@ -103,6 +103,19 @@ def test_secrets_are_on_no_disk_of_the_log_server(fleet, elk):
     assert found.split() == ["/etc/planted"]
 
 
+def test_an_account_that_nobody_gave_is_gone_after_a_converge(fleet, elk):
+    users = "/etc/elasticsearch/users"
+    before = fleet.shell(elk, f"cat {users}").stdout
+    fleet.shell(elk, f"echo 'guest:$2a$04$xxxxxxxxxxxxxxxxxxxxxxx' >> {users}")
+    assert fleet.converge("--limit", elk.private_address).changed
+    assert fleet.shell(elk, f"cat {users}").stdout == before
+    assert not fleet.converge("--limit", elk.private_address).changed
+
+
+def test_what_elasticsearch_says_is_in_the_journal(fleet, elk):
+    assert "started" in fleet.shell(elk, "journalctl -q -u elasticsearch -o cat | grep '] started {'").stdout
+
+
 def test_another_version_comes_in_the_right_order_and_once(fleet, elk):
     """What dpkg believes is installed is made older than it is: the packages themselves are the same."""
     fleet.shell(

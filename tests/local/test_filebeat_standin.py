@@ -188,6 +188,11 @@ def test_the_commands(tmp_path, port, authority):
         until(lambda: "start running" in program.log(), program.log)
         code, said = filebeat.run("run")
         assert code == 1 and "data path already locked by another beat" in said
+    filebeat.main["output.logstash"]["ssl"]["certificate"] = "/nowhere.pem"
+    filebeat.write()
+    assert filebeat.run("test", "config")[0] == 1
+    without = ["-E", "output.logstash.ssl.enabled=false"]
+    assert filebeat.run("test", "config", *without) == (0, "Config OK\n")
     filebeat.main["output.elasticsearch"] = filebeat.main.pop("output.logstash")
     filebeat.write()
     assert filebeat.run("test", "config")[0] == 1

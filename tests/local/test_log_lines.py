@@ -99,6 +99,7 @@ NGINX = (
     '"service.environment":"lab","log.level":"info","message":"GET / 200","http.request.id":"r-1",'
     '"http.response.status_code":200,"event.duration":12000000,"nginx.upstream_status":"200"}'
 )
+NGINX_ERROR = "2026/11/26 08:30:00 [crit] 12#12: *1 said, and [error] is the request's"
 POSTGRES = {
     "timestamp": "2026-11-26 08:30:00.123 UTC",
     "pid": 7,
@@ -119,6 +120,15 @@ STANDARD = {
             "event": {"duration": 12000000},
             "http": {"request": {"id": "r-1"}, "response": {"status_code": 200}},
             "line": {"nginx.upstream_status": "200"},
+        },
+    ),
+    "nginx.error": (
+        {"message": NGINX_ERROR, "tags": ["text"]},
+        {
+            "message": NGINX_ERROR,
+            "tags": ["text"],
+            "log": {"level": "fatal"},
+            "service": {"environment": "lab", "name": "nginx"},
         },
     ),
     "postgres": (

@@ -9,7 +9,7 @@ from corral.errors import CorralError
 from corral.logs import show, trace
 from corral.logs.event import Event
 from corral.logs.follow import follow
-from corral.logs.query import LEVELS, Wanted, at_least, between, moment, query, rank
+from corral.logs.query import LEVELS, Wanted, at_least, between, moment, not_before, query, rank
 
 NOW = datetime(2026, 11, 26, 8, 30, tzinfo=UTC)
 
@@ -88,6 +88,13 @@ def test_only_indexes_with_something_new_are_asked():
     }
 
 
+def test_of_known_indexes_only_the_newest_lines_are_counted():
+    (known, others) = not_before({"a": 3})["bool"]["should"]
+    assert known["bool"]["filter"] == [{"term": {"_index": "a"}}, {"range": {"_seq_no": {"gte": 3}}}]
+    assert others == {"bool": {"must_not": {"terms": {"_index": ["a"]}}}}
+    assert not_before({}) == {"match_all": {}}
+
+
 def test_levels_of_everybody_are_one_of_ours():
     assert [rank(word) for word in ("notice", "warning", "err", "panic", "odd", "")] == [
         "info",
@@ -108,7 +115,7 @@ def test_following_shows_what_had_its_number_a_second_ago():
         asked.append((after, to))
         return [event()]
 
-    found = follow(lambda: next(heads), lambda known: [event(first=known)], lines, sleep=lambda _: None)
+    found = follow(lambda _: next(heads), lambda known: [event(first=known)], lines, sleep=lambda _: None)
     assert next(found).source["first"] == {"a": 3}
     assert [next(found), next(found)] == [event(), event()]
     assert asked == [({"a": 3}, {"a": 5}), ({"a": 5}, {"a": 5, "b": 0})]

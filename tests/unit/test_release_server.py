@@ -1,5 +1,7 @@
 """The release server: what a build may take and reach, and what follows from the settings."""
 
+import pytest
+
 from tests.shared.roles import Declared
 from tests.unit.test_deploy import declared
 
@@ -29,17 +31,17 @@ def test_a_build_may_take_what_the_settings_say_and_write_to_its_own_places():
     assert (said["ProtectSystem"], said["PrivateTmp"]) == ("strict", "yes")
 
 
-def test_builds_and_nobody_else_are_kept_from_the_credentials_of_the_role():
+@pytest.mark.parametrize(
+    ("role", "users"), [("release", ["release"]), ("elk", ["logstash", "kibana", "www-data"])]
+)
+def test_who_meets_strangers_is_kept_from_the_credentials_of_the_role(role, users):
     kept = [
-        line.split()
-        for line in declared("release").text("/etc/nftables.conf").splitlines()
-        if "skuid" in line
+        line.split() for line in declared(role).text("/etc/nftables.conf").splitlines() if "skuid" in line
     ]
     assert [(words[2], words[-2], words[-1]) for words in kept] == [
-        ('"release"', "169.254.169.254", "reject"),
-        ('"release"', "fd00:ec2::254", "reject"),
+        (f'"{user}"', address, "reject") for user in users for address in ("169.254.169.254", "fd00:ec2::254")
     ]
-    for role in ("app", "db", "elk"):
+    for role in ("app", "db"):
         assert "skuid" not in declared(role).text("/etc/nftables.conf")
 
 

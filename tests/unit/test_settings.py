@@ -211,8 +211,9 @@ WRONG = [
     ("min = 2", "min = 0", "app.min: 0 is out of bounds. Write 1 or more."),
     (
         "[db]",
-        "drain_seconds = 120\n[db]",
-        "app: drain_seconds is 120, but a server that goes has 120 s in all.",
+        "drain_seconds = 76\n[db]",
+        "app: drain_seconds is 76, but a server that goes has 120 s in all, for its logs too."
+        " Raise lifecycle.terminate_seconds to 121 at least",
     ),
     (
         "[elk]",

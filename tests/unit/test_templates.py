@@ -51,7 +51,9 @@ def test_the_whole_firewall(role, request):
 def test_nft_reads_the_firewall(role, tmp_path):
     (tmp_path / "nftables.conf").write_text(declared(role).text("/etc/nftables.conf"))
     # Of users it needs to know the numbers.
-    (tmp_path / "passwd").write_text("root:x:0:0::/root:/bin/sh\nrelease:x:999:999::/:/usr/sbin/nologin\n")
+    users = ["root", "release", "www-data", "kibana", "logstash"]
+    lines = [f"{name}:x:{number}:{number}::/:/bin/sh\n" for number, name in enumerate(users)]
+    (tmp_path / "passwd").write_text("".join(lines))
     known = f"mount --bind {tmp_path}/passwd /etc/passwd"
     check("sh", "-c", f"{known} && exec nft --check --file {tmp_path}/nftables.conf")
 

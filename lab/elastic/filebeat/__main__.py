@@ -52,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("command", nargs="*", default=["run"])
     parser.add_argument("-c", "--c", default="filebeat.yml")
     parser.add_argument("-e", "--e", action="store_true")
+    parser.add_argument("-E", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--environment")
     parser.add_argument("--strict.perms", dest="strict", default="true", choices=["true", "false"])
     for name, path in _PATHS.items():
@@ -63,7 +64,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _read(given: argparse.Namespace) -> Configuration:
-    found = configuration.main_file(Path(given.config) / given.c, given.strict == "true")
+    more = dict(each.partition("=")[::2] for each in given.settings)
+    found = configuration.main_file(Path(given.config) / given.c, given.strict == "true", more)
     for name in _PATHS:
         setattr(given, name, found.main[f"path.{name}"] or getattr(given, name))
     for each in [found.main, *found.inputs]:

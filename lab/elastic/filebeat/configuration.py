@@ -2,6 +2,7 @@
 
 import glob
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lab.elastic.filebeat.reference import (
     REMOVED,
     SHORTEST_FINGERPRINT,
 )
-from lab.elastic.settings import SettingsError, expand, listing, load, read
+from lab.elastic.settings import SettingsError, expand, listing, load, read, update
 
 
 @dataclass
@@ -26,10 +27,17 @@ class Configuration:
     inputs: list[dict[str, Any]] = field(default_factory=list)
 
 
-def main_file(path: Path, strict: bool = True) -> Configuration:
-    """What `filebeat test config` checks: filebeat.yml with the inputs in it, not the files that it names."""
+def main_file(path: Path, strict: bool = True, more: Mapping[str, str] | None = None) -> Configuration:
+    """What `filebeat test config` checks: filebeat.yml with the inputs in it, not the files that it names.
+
+    `more`: settings of the command line, which hold before the file's.
+    """
     given = _yaml(path, strict)
-    outputs = expand(given).get("output", {}) if isinstance(given, dict) else {}
+    if isinstance(given, dict):
+        given = expand(given)
+        for name, value in (more or {}).items():
+            update(given, expand({name: load(value, "-E")}))
+    outputs = given.get("output", {}) if isinstance(given, dict) else {}
     if not outputs:
         raise SettingsError("no outputs are defined, please define one under the output section")
     if list(outputs) != ["logstash"]:
