@@ -18,7 +18,7 @@ TICK = f"{{ systemctl start corral-converge.service || {{ {SAID}; false; }}; }}"
 DRIFT = {
     "a file's content": "echo '# by hand' >>/etc/nginx/nginx.conf",
     "a file's mode": "chmod 666 /etc/corral/app.env",
-    "a file's owner": "chown app /etc/logrotate.d/corral-app",
+    "a file's owner": "chown app /etc/logrotate.d/corral",
     "a file that is gone": "rm /etc/nftables.conf",
     "a file that should not be": "ln -s ../sites-available/default /etc/nginx/sites-enabled/default",
     "a folder's mode": "chmod 777 /srv/app",
