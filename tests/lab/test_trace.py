@@ -54,12 +54,20 @@ def test_a_slow_statement_is_found_by_the_request_that_it_was_for(fleet):
 def test_who_follows_sees_what_is_written_now_on_every_host(fleet):
     run_id = uuid.uuid4().hex
     command = [BIN / "corral", "logs", "-e", fleet.settings.reference, "-f", f'"{run_id}"']
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
-        time.sleep(3)
-        for member in fleet.members():
-            fleet.shell(member, f"logger -p user.warning -t trace-test '{run_id} here'")
-        lines = [following.stdout.readline() for _ in fleet.members()]
-        following.send_signal(signal.SIGINT)
-        assert following.wait(10) == 0
+    with subprocess.Popen(
+        # What a shell starts in the background ignores Ctrl-C, and so does all below it, as these tests may be.
+        ["env", "--default-signal=INT", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as following:
+        try:
+            time.sleep(3)
+            for member in fleet.members():
+                fleet.shell(member, f"logger -p user.warning -t trace-test '{run_id} here'")
+            lines = [following.stdout.readline() for _ in fleet.members()]
+            following.send_signal(signal.SIGINT)
+            assert following.wait(10) == 0
+        finally:
+            following.kill()
     assert {line.split()[4] for line in lines} == {member.instance_id for member in fleet.members()}
     assert all(line.split()[2] == "warn" and line.endswith(f"{run_id} here\n") for line in lines)
