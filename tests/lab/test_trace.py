@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import threading
 import time
 import uuid
 
@@ -55,11 +56,14 @@ def test_who_follows_sees_what_is_written_now_on_every_host(fleet):
     run_id = uuid.uuid4().hex
     command = [BIN / "corral", "logs", "-e", fleet.settings.reference, "-f", f'"{run_id}"']
     with subprocess.Popen(
-        # What a shell starts in the background ignores Ctrl-C, and so does all below it, as these tests may be.
+        # What a shell starts in the background ignores Ctrl-C, and so does all below it: these tests, maybe.
         ["env", "--default-signal=INT", *command],
         stdout=subprocess.PIPE,
         text=True,
     ) as following:
+        # A line that does not come ends the reading too.
+        end = threading.Timer(SECONDS, following.kill)
+        end.start()
         try:
             time.sleep(3)
             for member in fleet.members():
@@ -68,6 +72,7 @@ def test_who_follows_sees_what_is_written_now_on_every_host(fleet):
             following.send_signal(signal.SIGINT)
             assert following.wait(10) == 0
         finally:
+            end.cancel()
             following.kill()
     assert {line.split()[4] for line in lines} == {member.instance_id for member in fleet.members()}
     assert all(line.split()[2] == "warn" and line.endswith(f"{run_id} here\n") for line in lines)
