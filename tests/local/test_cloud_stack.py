@@ -92,6 +92,8 @@ def test_the_bucket_is_as_the_template_says(stacks):
         "forget-certificates": ("certificates/", {"ExpiredObjectDeleteMarker": True}),
         "expire-logs": ("logs/", {"Days": 1}),
         "forget-logs": ("logs/", {"ExpiredObjectDeleteMarker": True}),
+        "expire-old-snapshots": ("snapshots/", None),
+        "forget-snapshots": ("snapshots/", {"ExpiredObjectDeleteMarker": True}),
         "abort-uploads": ("", None),
     }
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
