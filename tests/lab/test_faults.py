@@ -39,11 +39,11 @@ def test_too_little_memory_is_refused(cidr, tmp_path):
     known = Path("/proc/meminfo").read_text()
     (tmp_path / "meminfo").write_text(re.sub(r"(MemAvailable: +)\d+", r"\g<1>1048576", known))
     done = elsewhere("mount --bind $1 /proc/meminfo; exec corral lab up", tmp_path / "meminfo")
-    assert one_sentence(done) == "corral: Only 1.0 GiB of memory are free; 1.5 are needed."
+    assert one_sentence(done) == "corral: Only 1.0 GiB of memory are free; 3.0 are needed."
     assert traces(cidr) == []
 
 
 def test_too_little_disk_is_refused(cidr):
     done = elsewhere("mount -t tmpfs -o size=1g none $1; exec corral lab up", CACHE)
-    assert one_sentence(done) == f"corral: Only 1.0 GiB are free in {CACHE}; 3 are needed."
+    assert one_sentence(done) == f"corral: Only 1.0 GiB are free in {CACHE}; 4 are needed."
     assert traces(cidr) == []
