@@ -52,10 +52,8 @@ def converge(node: Node, why: str) -> report.Report:
     tell(made)
     if problem := report.send(node):
         print(f"corral: the report is kept and will be sent later: {problem}", file=sys.stderr)
-    try:
-        log.write(made)
-    except OSError as error:
-        print(f"corral: the log has no line of this converge: {error}", file=sys.stderr)
+    if problem := log.write(made):
+        print(f"corral: the log has no line of this converge: {problem}", file=sys.stderr)
     return made
 
 

@@ -38,8 +38,15 @@ def line(report: Report, now: datetime) -> dict[str, Any]:
     return said
 
 
-def write(report: Report, file: Path = FILE) -> None:
-    """Add its line. A new file's first converge comes before anybody made its folder, or never made it."""
-    file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line(report, datetime.now(UTC))) + "\n")
+def write(report: Report, file: Path = FILE) -> str:
+    """Add its line; why that could not be, or "": a full disk is no reason to end a converge.
+
+    A new host's first converge comes before anybody made its folder, or never made it.
+    """
+    try:
+        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line(report, datetime.now(UTC))) + "\n")
+    except OSError as error:
+        return str(error)
+    return ""

@@ -139,18 +139,27 @@ def test_each_account_may_do_what_it_is_for(node, accounts):
         assert answer.status == 200
 
 
-def put_objects(node, **bodies):
-    """Run the role's script with the role's objects, or others."""
+WRONG = {"path": "/_index_template/wrong", "body": {"index_patterns": []}}
+
+
+def put_objects(node, *others, known=True):
+    """Run the role's script with its objects, or others. `known`: on a host that knows them already."""
     folder = node.folder.parent / "objects"
     folder.mkdir(exist_ok=True)
     there = Declared("elk")
     for name in ("objects.json", "logs-fields.json"):
         (folder / name).write_text(there.text(f"/etc/corral/elasticsearch/{name}"))
-    if bodies:
-        (folder / "objects.json").write_text(json.dumps([bodies]))
+    if others:
+        (folder / "objects.json").write_text(json.dumps(others))
     (folder / "operator").write_text("secret")
-    # As on a host that knows them already: else Logstash is started there.
-    (folder / "known").touch()
+    (folder / "known").unlink(missing_ok=True)
+    if known:
+        (folder / "known").touch()
+    # Else it starts Logstash, which is not here: it is noted.
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin/systemctl").write_text(f'#!/bin/sh\necho "$@" >>{folder}/started\n')
+    (folder / "bin/systemctl").chmod(0o755)
+    (folder / "started").write_text("")
     return subprocess.run(
         [
             ROOT / "files/elasticsearch/objects",
@@ -159,7 +168,11 @@ def put_objects(node, **bodies):
             folder / "operator",
             folder / "known",
         ],
-        env={**os.environ, "CORRAL_ELASTICSEARCH": f"https://127.0.0.1:{node.port}"},
+        env={
+            **os.environ,
+            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+            "CORRAL_ELASTICSEARCH": f"https://127.0.0.1:{node.port}",
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -183,9 +196,20 @@ def test_elasticsearch_knows_how_long_logs_stay_and_says_what_it_has_no_module_f
 
 
 def test_what_elasticsearch_refuses_is_said(node):
-    done = put_objects(node, path="/_index_template/wrong", body={"index_patterns": []})
+    done = put_objects(node, WRONG, known=False)
     assert done.returncode == 1
     assert done.stdout.startswith("corral: Elasticsearch refuses /_index_template/wrong: 400: ")
+    assert (node.folder.parent / "objects/started").read_text() == "", "lines would be stored without it"
+
+
+def test_what_is_refused_of_later_things_keeps_no_line_from_being_stored(node):
+    _, answer = node.ask("GET", "/_nodes/_local/plugins")
+    (there,) = answer["nodes"].values()
+    known = node.folder.parent / "objects/known"
+    done = put_objects(node, WRONG | {"module": there["modules"][0]["name"]}, known=False)
+    assert done.returncode == 1 and "refuses /_index_template/wrong" in done.stdout
+    assert known.exists()
+    assert (known.parent / "started").read_text() == "--no-block start logstash.service\n"
 
 
 def test_a_hash_changes_with_the_password_alone(accounts):

@@ -5,6 +5,7 @@ import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -148,9 +149,10 @@ def test_a_converge_is_a_line_of_the_log(tmp_path):
     assert log.line(made, WHEN) == said
     file = tmp_path / "corral/converge.json"
     for _ in range(2):
-        log.write(made, file)
+        assert log.write(made, file) == ""
     lines = [json.loads(each) for each in file.read_text().splitlines()]
     assert [each | {"@timestamp": said["@timestamp"]} for each in lines] == [said, said]
+    assert "No space left" in log.write(made, Path("/dev/full"))
 
 
 def test_a_converge_that_fails_or_finds_the_host_ill_is_an_error_in_the_log_with_its_words():
