@@ -136,6 +136,16 @@ class Fleet:
         """Run a shell command as root on a host, by the way a user has: `corral lab shell`."""
         return run("corral", "lab", "shell", member.instance_id, "--", "sh", "-c", command, check=check)
 
+    def status(self):
+        """What `corral status` says of each host, by instance id."""
+        said = run("corral", "status", "-e", self.settings.reference, "--json", check=False).stdout
+        return {host["instance"]: host for host in json.loads(said)["hosts"]}
+
+    def started(self, member, unit):
+        """When a unit of a host became active, in microseconds since the host's boot."""
+        asked = f"systemctl show --property=ActiveEnterTimestampMonotonic --value {unit}"
+        return int(self.shell(member, asked).stdout)
+
     @contextmanager
     def left_alone(self):
         """As long as this lasts, the group takes no app server for ill, whatever is done to it by hand."""

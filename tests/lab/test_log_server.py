@@ -124,10 +124,10 @@ def test_another_version_comes_in_the_right_order_and_once(fleet, elk):
         rf"s/^Version: \(1:\)\?{fleet.settings.logs.version}/Version: \18.0.0/' /var/lib/dpkg/status",
     )
     since = fleet.shell(elk, "date '+%F %T'").stdout.strip()
-    before = {unit: started(fleet, elk, unit) for unit in UNITS}
+    before = {unit: fleet.started(elk, unit) for unit in UNITS}
     converge = fleet.converge("--limit", elk.private_address)
     assert not converge.failed
-    after = {unit: started(fleet, elk, unit) for unit in UNITS}
+    after = {unit: fleet.started(elk, unit) for unit in UNITS}
     assert sorted(UNITS, key=after.get) == ["elasticsearch", "logstash", "kibana"]
     assert all(after[unit] > before[unit] for unit in UNITS)
     for unit in UNITS:
@@ -136,9 +136,3 @@ def test_another_version_comes_in_the_right_order_and_once(fleet, elk):
     versions = fleet.shell(elk, f"dpkg-query -W -f '${{source:Upstream-Version}}\n' {' '.join(UNITS)}").stdout
     assert set(versions.split()) == {fleet.settings.logs.version}
     assert not fleet.converge("--limit", elk.private_address).changed
-
-
-def started(fleet, elk, unit):
-    """When it became active, in microseconds since the host's boot."""
-    asked = f"systemctl show --property=ActiveEnterTimestampMonotonic --value {unit}"
-    return int(fleet.shell(elk, asked).stdout)

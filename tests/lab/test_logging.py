@@ -20,6 +20,18 @@ def serial(fleet, member):
     return fleet.shell(member, command, check=False).stdout.strip()
 
 
+def renewed(fleet, member):
+    """Have a host get itself another certificate; its serial number."""
+    fleet.shell(member, f"rm {CERTIFICATE} && systemctl restart corral-certificate")
+    return wait_for("it has another one", lambda: serial(fleet, member), seconds=60)
+
+
+def shown(fleet, member, port):
+    """The serial number of the certificate that a host's port shows."""
+    shows = f"openssl s_client -connect localhost:{port} </dev/null 2>&1 | openssl x509 -noout -serial"
+    return fleet.shell(member, shows, check=False).stdout.strip()
+
+
 def test_every_host_has_a_certificate_of_the_environment_and_ships_by_it(fleet):
     for member in fleet.members():
         wait_for("it has a certificate", lambda member=member: serial(fleet, member), seconds=120)
@@ -45,25 +57,31 @@ def test_the_log_server_tells_of_each_host_when_its_newest_line_is(fleet):
     for host in ids:
         age = datetime.fromisoformat(said["at"]) - datetime.fromisoformat(said["hosts"][host])
         assert age.total_seconds() < 120
-    status = run("corral", "status", "-e", fleet.settings.reference, "--json", check=False).stdout
-    assert all(host["logs"] for host in json.loads(status)["hosts"])
+    assert all(host["logs"] for host in fleet.status().values())
 
 
 def test_a_certificate_that_is_gone_is_had_anew_and_taken_up(fleet):
     (member,) = fleet.members("db")
     before, key = serial(fleet, member), fleet.shell(member, f"sha256sum {FOLDER}/host.key").stdout
-    started = fleet.shell(member, "systemctl show -P ActiveEnterTimestampMonotonic filebeat").stdout
-    fleet.shell(member, f"rm {CERTIFICATE} && systemctl restart corral-certificate")
-    after = wait_for("it has another one", lambda: serial(fleet, member), seconds=60)
-    assert after != before
+    begun = fleet.started(member, "filebeat")
+    assert renewed(fleet, member) != before
     assert fleet.shell(member, f"sha256sum {FOLDER}/host.key").stdout != key
-    wait_for(
-        "Filebeat has taken it up",
-        lambda: (
-            fleet.shell(member, "systemctl show -P ActiveEnterTimestampMonotonic filebeat").stdout != started
-        ),
-        seconds=20,
-    )
+    wait_for("Filebeat has it", lambda: fleet.started(member, "filebeat") > begun, seconds=20)
+
+
+def test_another_certificate_of_the_log_server_comes_to_all_its_programs(fleet):
+    (elk,), app = fleet.members("elk"), fleet.members("app")[0]
+    begun = {unit: fleet.started(elk, unit) for unit in ("elasticsearch", "logstash", "kibana")}
+    new = renewed(fleet, elk)
+    for port in (9200, 5044, 443):
+        wait_for(f"port {port} shows it", lambda port=port: shown(fleet, elk, port) == new, seconds=120)
+    for unit, before in begun.items():
+        wait_for(f"{unit} runs anew", lambda u=unit, b=before: fleet.started(elk, u) > b, seconds=60)
+    text = f"written after {new}"
+    for member in (elk, app):
+        fleet.shell(member, f"logger '{text}'")
+        wait_for("its lines are found", lambda m=member: found(fleet, m, text), seconds=60)
+    assert fleet.converge("--limit", elk.private_address).changed == {}
 
 
 # As if the last time had been long ago, all under the unit of Debian's that does it.

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from tests.lab.fleet import run, wait_for
+from tests.lab.test_logging import found
 
-pytestmark = pytest.mark.usefixtures("left_alone")
+pytestmark = pytest.mark.usefixtures("left_alone", "hung")
 
 STATE = "/var/lib/corral/node"
 FINGERPRINT = "/opt/corral/current/files/node/fingerprint"
@@ -41,6 +42,15 @@ def node(fleet):
     member = fleet.members("app")[0]
     fleet.shell(member, TICK)
     return member
+
+
+@pytest.fixture(scope="module")
+def hung(fleet):
+    """The release server. Its Filebeat hangs while other tests run: the last one waits until that shows."""
+    (member,) = fleet.members("release")
+    fleet.shell(member, "systemctl kill --signal=STOP filebeat")
+    yield member
+    fleet.shell(member, "systemctl kill --signal=CONT filebeat")
 
 
 def report(fleet, member):
@@ -168,3 +178,19 @@ def test_a_node_that_can_not_do_its_work_says_so_and_is_well_again(fleet, node):
     )
     fleet.shell(node, TICK)
     assert report(fleet, node)["result"] == "healthy"
+
+
+def test_whose_forwarder_hangs_its_ticks_do_not_see_but_status_tells_after_five_minutes(fleet, hung):
+    fleet.shell(hung, TICK)
+    said = report(fleet, hung)
+    assert (said["result"], said["units"]["filebeat.service"]) == ("healthy", "active")
+
+    def silent():
+        return [text for text in fleet.status()[hung.instance_id]["problems"] if "No logs" in text]
+
+    (text,) = wait_for("status says so", silent, seconds=420)
+    minutes = int(text.removeprefix("No logs for ").removesuffix(" min."))
+    assert minutes >= 5
+    fleet.shell(hung, "logger it is back; systemctl kill --signal=CONT filebeat")
+    wait_for("what it wrote meanwhile is found", lambda: found(fleet, hung, "it is back"), seconds=60)
+    wait_for("all is well", lambda: not fleet.status()[hung.instance_id]["problems"], seconds=150)
