@@ -26,9 +26,9 @@ from tasks import (
     release,
     sshd,
 )
-from tasks.lib.files_seen import gathering
 from tasks.lib.groups import in_group
 from tasks.lib.lock import take_lock
+from tasks.lib.looks import gathering
 from tasks.lib.packages import packages
 
 EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates, elastic, logging]
@@ -80,6 +80,12 @@ def run(stage):
 
 take_lock()
 
+# All files and units are asked about at once (tasks/lib/looks.py).
+with gathering():
+    run("prepare")
+    run("configure")
+    run("activate")
+
 # Stage by stage over all tasks: users exist before files belong to them, files stand before services start.
 run("prepare")
 # Some a host needs only in the company of others: machines of Vagrant's have no log server.
@@ -89,7 +95,6 @@ packages(
     wanted=[package for task in tasks for kind in kinds for package in getattr(task, kind, [])],
 )
 run("install")
-with gathering():
-    run("configure")
 run("configure")
 run("activate")
+run("serve")

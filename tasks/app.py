@@ -39,8 +39,8 @@ def configure() -> None:
     )
 
 
-def activate() -> None:
-    """After PM2 runs (tasks/process_manager.py)."""
+def serve() -> None:
+    """After all units run, PM2 among them (tasks/process_manager.py)."""
     version = str(host.data.get("release") or "")
     release(
         name="Serve the release",

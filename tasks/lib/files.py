@@ -28,8 +28,8 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.exceptions import OperationValueError
 
-from tasks.lib import files_seen
-from tasks.lib.files_state import Standing
+from tasks.lib.files_state import FileStates, Standing
+from tasks.lib.looks import Look
 from tasks.lib.services import markers, predict
 from tasks.lib.shell import RUN_DIRECTORY, checked_path, repeated, run_script
 from tasks.lib.templates import ROOT, render
@@ -170,10 +170,14 @@ def apply_command(
     return run_script("files_apply.sh", run, check, " ".join(marks), *arguments, stdin=pack(entries))
 
 
+# What stands at the paths of all of a host's tasks; paths at which nothing stands are left out.
+_standing: Look[str, Standing] = Look(lambda paths: host.get_fact(FileStates, paths=paths))
+
+
 @operation()
 def _config_files(entries: Sequence[Entry], check: str, marks: Sequence[str]) -> Iterator[StringCommand]:
     """Change what differs, if anything does."""
-    now = files_seen.standing([entry.path for entry in entries])
+    now = _standing.answers([entry.path for entry in entries])
     different = [entry for entry in entries if not entry.stands(now.get(entry.path))]
     if different:
         predict(marks)
@@ -198,10 +202,10 @@ def config_files(
 
     Folders above a file that are missing are made (root, 755); declare a Directory to have one otherwise.
     Templates are rendered here and now, so that a mistake in one is found before any host is changed.
-    Returns pyinfra's OperationMeta; None while paths are gathered (tasks/lib/files_seen.py). Raises
+    Returns pyinfra's OperationMeta; None while paths are gathered (tasks/lib/looks.py). Raises
     OperationValueError on a bad path, mode, source or template.
     """
-    if files_seen.expect(wanted.dest for wanted in files):
+    if _standing.expect(wanted.dest for wanted in files):
         return None
     data = host.data.dict()
     entries = [resolve(wanted, data) for wanted in files]

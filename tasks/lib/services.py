@@ -16,6 +16,7 @@ from pyinfra import host, state
 from pyinfra.api import StringCommand, operation
 
 from tasks.lib import notes
+from tasks.lib.looks import Look
 from tasks.lib.services_state import State, UnitStates
 from tasks.lib.shell import RUN_DIRECTORY, repeated, run_script
 
@@ -65,6 +66,10 @@ class Unit:
         enabled = self.enabled is None or state.starts_at_boot(self.enabled)
         return enabled and (self.running is None or state.runs == self.running)
 
+    def question(self) -> tuple[str, str]:
+        """What UnitStates is asked about it: its name, and what tells whether it is intact, or ""."""
+        return unit_name(self.name), self.intact or ""
+
     def arguments(self) -> tuple[str, ...]:
         """The six arguments of this unit for scripts/services_apply.sh."""
         words = {True: "yes", False: "no", None: "any"}
@@ -102,17 +107,20 @@ def _note(unit: Unit) -> None:
             notes.health(f"{unit.name} is healthy", unit.health)
 
 
+# What systemd says of the units of all of a host's tasks.
+_states: Look[tuple[str, str], State] = Look(lambda units: host.get_fact(UnitStates, units=units))
+
+
 @operation()
 def _service(units: Sequence[Unit]) -> Iterator[StringCommand]:
     """Change what differs, if anything does."""
     for unit in units:
         _note(unit)
-    asked = tuple((unit_name(unit.name), unit.intact or "") for unit in units)
-    now = host.get_fact(UnitStates, units=asked)
+    now = _states.answers([unit.question() for unit in units])
     different = [
         unit
-        for unit, (name, _) in zip(units, asked, strict=True)
-        if _will_be_due(name) or not unit.holds(now.get(name))
+        for unit in units
+        if _will_be_due(unit_name(unit.name)) or not unit.holds(now.get(unit_name(unit.name)))
     ]
     if different:
         yield apply_command(different)
@@ -123,6 +131,9 @@ def service(name: str, units: Sequence[Unit], **global_arguments: Any) -> Any:
 
     `name`: what a user would call it. A unit that doesn't become active, or whose health check doesn't come
     to succeed in its time, fails the operation with the last lines of its journal, and its marker stays for
-    the next converge. `global_arguments`: pyinfra's. Returns pyinfra's OperationMeta.
+    the next converge. `global_arguments`: pyinfra's. Returns pyinfra's OperationMeta; None while units are
+    gathered (tasks/lib/looks.py).
     """
+    if _states.expect(unit.question() for unit in units):
+        return None
     return _service(name=name, units=list(units), **global_arguments)

@@ -1,4 +1,4 @@
-"""Files of all tasks are looked at once; after a change, again: pyinfra on this machine, by a real shell."""
+"""Files and units of all tasks are looked at once; after a change, again: pyinfra here, by a real shell."""
 
 import os
 import subprocess
@@ -13,7 +13,8 @@ DEPLOY = """
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from tasks.lib.files import Absent, Directory, File, config_files
-from tasks.lib.files_seen import gathering
+from tasks.lib.looks import gathering
+from tasks.lib.services import Unit, service
 
 PLACE = host.data.place
 OURS = {"owner": host.data.owner, "group": host.data.owner}
@@ -30,25 +31,54 @@ def last():
     config_files(name="Third", files=[File(f"{PLACE}/third", content="3", **OURS)])
     config_files(name="Fourth", files=[Absent(f"{PLACE}/fourth")])
 
+def run():
+    service(name="Run one", units=[Unit("one.service")])
+    two = Unit("two.service", intact=f"test ! -e {PLACE}/lost")
+    service(name="Run two", units=[two, Unit("three.timer")])
+
 with gathering():
     first()
     last()
+    run()
 first()
 if host.data.spoil:
     spoil(name="Spoil")
 last()
 config_files(name="Nobody's", files=[Absent(f"{PLACE}/nobodys")])
+run()
+"""
+# Every unit is well; each question is written down.
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>"$0.said"
+[ "$1" = show ] || exit 0
+case " $* " in *" --value "*) exec echo active ;; esac
+for unit; do
+    case $unit in -*|show) continue ;; esac
+    printf "Names=%s\\nActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=no\\n\\n" "$unit"
+done
 """
 
 
 @pytest.fixture
 def converge(tmp_path):
-    """Runs pyinfra, and gives how often it looked at files, and the names of what changed something."""
+    """Runs pyinfra, and gives how often it looked at files, and the names of what changed something.
+
+    `converge.units()`: the units of each question to systemd of the run before.
+    """
     owner = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     (tmp_path / "place").mkdir()
     (tmp_path / "deploy.py").write_text(DEPLOY)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(SYSTEMCTL)
+    systemctl.chmod(0o755)
+    said = tmp_path / "systemctl.said"
+
+    def units():
+        questions = [line.partition(" -- ")[2].split() for line in said.read_text().splitlines()]
+        return [question for question in questions if len(question) > 1]
 
     def run(*options, second="one", spoil=""):
+        said.write_text("")
         data = {"place": tmp_path / "place", "owner": owner, "second": second, "spoil": spoil}
         given = [word for name, value in data.items() for word in ("--data", f"{name}={value}")]
         command = [sys.executable, "-m", "pyinfra", *given, "@local", str(tmp_path / "deploy.py"), "-vv"]
@@ -58,26 +88,41 @@ def converge(tmp_path):
             capture_output=True,
             text=True,
             timeout=60,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "NO_COLOR": "1",
+                "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            },
         )
         assert done.returncode == 0, done.stderr
-        said = done.stderr.split("Starting operation: ")
-        changed = {one.split("\n")[0].strip() for one in said[1:] if "] Success" in one}
+        ran = done.stderr.split("Starting operation: ")[1:]
+        changed = {one.split("\n")[0].strip() for one in ran if "] Success" in one}
         return done.stderr.count("What stands at the given paths?"), changed
 
+    run.units = units
     return run
 
 
 def test_what_is_as_declared_is_found_so_by_one_look(converge):
     converge("-y")
     assert converge("-y") == (2, set()), "one, and one for what was not said before"
+    assert converge.units() == [["one.service", "two.service", "three.timer"]]
     assert converge("--dry") == (2, set())
+    assert len(converge.units()) == 1
 
 
 def test_after_a_change_it_is_looked_at_again(converge):
     assert converge("-y")[1] == {"First", "Second", "Third"}
     looks, changed = converge("-y", second="two")
     assert (looks, changed) == (4, {"Second"}), "before it, and for each of the two after it"
+    assert len(converge.units()) == 2, "for each of the two after it"
+
+
+def test_a_unit_that_is_not_intact_is_seen_by_the_one_look(converge, tmp_path):
+    converge("-y")
+    (tmp_path / "place/lost").touch()
+    assert converge("-y")[1] == {"Run two"}
 
 
 def test_what_another_operation_spoiled_is_mended(converge, tmp_path):
