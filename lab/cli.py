@@ -93,10 +93,7 @@ def shell(host: str, command: tuple[str, ...]) -> None:
     leader = member.host.leader if member.host else None
     if leader is None:
         raise CorralError(f"{host} is not running.", "Look at it: corral lab status", "docs/lab.md")
-    enter = ["nsenter", f"--target={leader}", "--all", "--root", "--wdns=/root"]
-    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    environment = ["env", "-i", "HOME=/root", "USER=root", f"TERM={os.environ.get('TERM', 'dumb')}", path]
-    sys.exit(visit([*enter, *environment, *(command or ("bash", "-l"))]))
+    sys.exit(visit(leader, command or ("bash", "-l")))
 
 
 @lab.command()

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import testinfra
 
 from corral import aws, fleet, settings
-from lab import guard
+from lab import guard, hosts
 from lab.configuration import saved
 from lab.paths import LINK
 
@@ -133,8 +134,10 @@ class Fleet:
         )
 
     def shell(self, member, command, check=True):
-        """Run a shell command as root on a host, by the way a user has: `corral lab shell`."""
-        return run("corral", "lab", "shell", member.instance_id, "--", "sh", "-c", command, check=check)
+        """Run a shell command as root on a host, as `corral lab shell` does once it has found the host."""
+        host = hosts.present().get(member.instance_id)
+        leader = host.leader if host else None
+        return run(sys.executable, "-m", "lab.visits", str(leader or 0), "sh", "-c", command, check=check)
 
     def status(self):
         """What `corral status` says of each host, by instance id."""
