@@ -82,6 +82,9 @@ def lay_out(archive: Path, root: Path) -> None:
     options = root / _SETTINGS / "jvm.options"
     _replace(options, "file=gc.log", "file=/var/log/elasticsearch/gc.log")
     _replace(options, "ErrorFile=hs_err", "ErrorFile=/var/log/elasticsearch/hs_err")
+    # It is started often here, and runs for minutes: two thirds of the processor's time until it serves.
+    with options.open("a") as file:
+        file.write("-XX:TieredStopAtLevel=1\n")
     with (root / _SETTINGS / "elasticsearch.yml").open("a") as file:
         file.write("path.data: /var/lib/elasticsearch\npath.logs: /var/log/elasticsearch\n")
 
