@@ -9,8 +9,6 @@ from tasks.lib.groups import in_group
 from tasks.lib.services import Unit, service
 
 UNIT = "corral-lifecycle.service"
-# Of lifecycle.terminate_seconds, what log lines may take when all else has stopped.
-LOGS_SECONDS = 30
 
 
 def configure() -> None:
@@ -24,7 +22,6 @@ def configure() -> None:
                 File(
                     f"/etc/systemd/system/{UNIT}",
                     source="templates/lifecycle/corral-lifecycle.service.j2",
-                    data={"logs_seconds": LOGS_SECONDS},
                 ),
             ],
             check=f"sh -n {DIRECTORY}/lifecycle && systemd-analyze verify /etc/systemd/system/{UNIT}",

@@ -1,8 +1,7 @@
 """The way to an environment's Elasticsearch: authority, password, and an address that answers."""
 
+import os
 import socket
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from elasticsearch import Elasticsearch
 
@@ -54,12 +53,15 @@ def _authority(settings: Settings) -> str:
             SEE,
         )
     file = STATE / "authorities" / f"{settings.stack_name}.pem"
+    # Another command may do the same at this moment.
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Another command may do the same at this moment.
-        with NamedTemporaryFile(dir=file.parent, delete=False) as beside:
-            beside.write(found[0])
-        Path(beside.name).replace(file)
+        try:
+            beside.write_bytes(found[0])
+            beside.replace(file)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
         raise CorralError(
             f"The authority's certificate can't be kept in {file.parent}: {error}",

@@ -7,12 +7,13 @@ from pathlib import Path
 from corral import ROOT
 from corral.errors import CorralError
 from corral.settings.kinds import NAME
-from corral.settings.model import SINGLETONS, Settings
+from corral.settings.model import LOGS_SECONDS, SINGLETONS, Settings
 from corral.settings.sections import Aws
 from corral.settings.sentences import SEE
 
 __all__ = [
     "ENVIRONMENTS",
+    "LOGS_SECONDS",
     "ROOT",
     "SINGLETONS",
     "STATE",

@@ -30,9 +30,10 @@ from corral.settings.sentences import SEE, explain
 POLICY_ARN = r"^arn:aws[\w-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+$"
 # Roles of one server each.
 SINGLETONS = ("db", "elk", "release")
-# Of the time in which a server goes, what it needs beside app.drain_seconds: to learn of it, to stop what
-# runs, and to send its last log lines (files/host/lifecycle, tasks/lifecycle.py).
-REST_SECONDS = 5 + 10 + 30
+# Of the time in which a server goes, what its last log lines may take when all else has stopped.
+LOGS_SECONDS = 30
+# What it needs beside app.drain_seconds: to learn of it, to stop what runs, to send those lines.
+REST_SECONDS = 5 + 10 + LOGS_SECONDS
 
 
 class Settings(Section):

@@ -1,6 +1,6 @@
 """What every host may know about its environment. Tasks see these names as `host.data.<name>`."""
 
-from corral.settings import load
+from corral.settings import LOGS_SECONDS, load
 
 # pyinfra takes every name of this file as data, but those with two underscores and those that are imported.
 __settings = load()
@@ -23,9 +23,10 @@ ssh_cidrs = list(__settings.network.direct_ssh_cidrs)
 
 releases_bucket = __settings.releases_bucket
 
-# Where logs go, and for how many days a host keeps its own.
+# Where logs go, for how many days a host keeps its own, and how long one that goes waits for its last.
 log_server = __settings.host_name("elk")
 logs_spool_days = __settings.logs.spool_days
+logs_seconds = LOGS_SECONDS
 
 converge_minutes = __settings.converge.minutes
 converge_jitter_seconds = __settings.converge.jitter_seconds

@@ -218,7 +218,7 @@ def test_whoever_follows_sees_each_line_once_also_one_that_comes_late(there, nod
     events.close()
 
 
-def test_what_is_wrong_is_said(there, corral, monkeypatch):
+def test_what_is_wrong_is_said(there, corral, monkeypatch, tmp_path):
     ssm, name = client(there, "ssm"), "/corral/test/elk/reader-password"
     for words in ("message:((", "url.path:[a TO"):
         with pytest.raises(CorralError, match="That is no query"):
@@ -240,6 +240,12 @@ def test_what_is_wrong_is_said(there, corral, monkeypatch):
     monkeypatch.setattr(connect, "PORT", free_port())
     with pytest.raises(CorralError, match="does not answer at port"):
         corral()
+    place = tmp_path / "authorities" / f"{there.stack_name}.pem"
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(CorralError, match="certificate can't be kept in "):
+        corral()
+    assert list(place.parent.iterdir()) == [place]
     client(there, "s3").delete_object(Bucket=there.releases_bucket, Key="environments/test/ca.pem")
     with pytest.raises(CorralError, match="has no authority for certificates yet"):
         corral()
