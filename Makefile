@@ -24,9 +24,8 @@ test: install-test lint test-unit test-local test-app test-lab ## everything tha
 test-unit: install-test ## the repository alone: seconds, no root
 	@pytest tests/unit
 
-# Its tests wait a third of their time, so there is room for half as many again.
 test-local: install-test ## with real processes: the lab's API, HAProxy, nginx, PM2; minutes, no root
-	@pytest tests/local -n $$(($$(nproc) * 3 / 2))
+	@pytest tests/local
 
 test-app: install-test ## the example app's own tests
 	@cd app && npm ci --no-audit --no-fund --loglevel=error && npm test

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -152,7 +153,12 @@ def destroy(host: Host) -> None:
 
 def present() -> dict[str, Host]:
     """All hosts on this machine by instance id, running or not, but half-made ones."""
-    return {path.parent.name: Host(**json.loads(path.read_text())) for path in HOSTS.glob("*/host.json")}
+    found = {}
+    for path in HOSTS.glob("*/host.json"):
+        # One that is being removed may be gone by now.
+        with suppress(FileNotFoundError):
+            found[path.parent.name] = Host(**json.loads(path.read_text()))
+    return found
 
 
 def half_made() -> list[Host]:

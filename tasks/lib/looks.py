@@ -7,6 +7,7 @@
 A converge that finds nothing to do is mostly such questions, each of them a command by SSH and sudo.
 """
 
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -18,6 +19,8 @@ from pyinfra.api.host import Host
 Item = TypeVar("Item", bound=Hashable)
 Answer = TypeVar("Answer")
 
+# A push does each operation on all hosts before the next: while another takes its time, what was seen ages.
+FRESH_SECONDS = 10
 # pyinfra reads deploy.py for many hosts at once: whose turn it is to tell, and whose to do.
 _gathering: WeakSet[Host] = WeakSet()
 
@@ -39,14 +42,15 @@ def gathering() -> Iterator[None]:
 class Look(Generic[Item, Answer]):
     """What is asked of a host about many things of one kind, by one command.
 
-    `ask`: the command, for the host whose turn it is. It gives an answer for each name, if there is one.
+    `ask`: the command, for the host whose turn it is: items to answers, each by a name that the item gives.
+    Two items with one name have one answer.
     """
 
     def __init__(self, ask: Callable[[tuple[Item, ...]], dict[str, Answer]]) -> None:
         self._ask = ask
         # Of each host: what its tasks will ask about, and what was answered, foreseen or when it counts.
         self._expected: WeakKeyDictionary[Host, tuple[Item, ...]] = WeakKeyDictionary()
-        self._seen: WeakKeyDictionary[Host, tuple[bool, dict[str, Answer]]] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[Host, tuple[bool, float, dict[str, Answer]]] = WeakKeyDictionary()
 
     def expect(self, items: Iterable[Item]) -> bool:
         """Take what will be asked about; False when now is the time to do it."""
@@ -54,10 +58,11 @@ class Look(Generic[Item, Answer]):
         if this not in _gathering:
             return False
         self._expected[this] = tuple(dict.fromkeys((*self._expected.get(this, ()), *items)))
+        self._seen.pop(this, None)
         return True
 
     def answers(self, items: Sequence[Item]) -> dict[str, Answer]:
-        """The answers, by one command, or by none if they are known and nothing changed since.
+        """The answers, by one command, or by none if they are known, are fresh, and nothing changed since.
 
         Those of other items may be among them. Raises what the command's fact raises.
         """
@@ -65,9 +70,11 @@ class Look(Generic[Item, Answer]):
         expected = self._expected.get(this, ())
         if not set(items) <= set(expected):
             return self._ask(tuple(items))
-        executing, known = self._seen.get(this, (None, {}))
-        if executing is not state.is_executing or not _untouched():
-            self._seen[this] = state.is_executing, (known := self._ask(expected))
+        executing, at, known = self._seen.get(this, (None, 0.0, {}))
+        old = time.monotonic() - at > FRESH_SECONDS
+        if old or executing is not state.is_executing or not _untouched():
+            known = self._ask(expected)
+            self._seen[this] = state.is_executing, time.monotonic(), known
         return known
 
 

@@ -33,7 +33,7 @@ def enter(chromium, fleet, name):
 
 
 class Visitors(threading.Thread):
-    """Asks the site through the load balancer twenty times a second; counts releases and failures.
+    """Asks the site through the load balancer at most twenty times a second; counts releases and failures.
 
     As many as it could would take a small machine's time from what is tested.
     """

@@ -63,7 +63,7 @@ done
 def converge(tmp_path):
     """Runs pyinfra, and gives how often it looked at files, and the names of what changed something.
 
-    `converge.units()`: the units of each question to systemd of the run before.
+    `converge.units()`: the units of each question to systemd about several, of the run before.
     """
     owner = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     (tmp_path / "place").mkdir()
