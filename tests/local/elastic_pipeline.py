@@ -20,7 +20,8 @@ SHIPPED = {
 
 def pipeline(**names):
     """The text of the role's pipeline; it tries again sooner than on a host."""
-    text = render("templates/logstash/logs.conf.j2", {"address": "127.0.0.1", "namespace": "lab", **names})
+    data = {"address": "127.0.0.1", "namespace": "lab", "timezone": "Europe/Berlin", **names}
+    text = render("templates/logstash/logs.conf.j2", data)
     slow = "retry_initial_interval => 1\n    retry_max_interval => 10\n"
     assert slow in text
     return text.replace(slow, "retry_initial_interval => 0.1\n    retry_max_interval => 0.3\n")

@@ -99,7 +99,8 @@ NGINX = (
     '"service.environment":"lab","log.level":"info","message":"GET / 200","http.request.id":"r-1",'
     '"http.response.status_code":200,"event.duration":12000000,"nginx.upstream_status":"200"}'
 )
-NGINX_ERROR = "2026/11/26 08:30:00 [crit] 12#12: *1 said, and [error] is the request's"
+# In the zone of elastic_pipeline.py.
+NGINX_ERROR = "2026/11/26 08:15:00 [crit] 12#12: *1 said, and [error] is the request's"
 POSTGRES = {
     "timestamp": "2026-11-26 08:30:00.123 UTC",
     "pid": 7,
@@ -125,6 +126,7 @@ STANDARD = {
     "nginx.error": (
         {"message": NGINX_ERROR, "tags": ["text"]},
         {
+            "@timestamp": "2026-11-26T07:15:00.000Z",
             "message": NGINX_ERROR,
             "tags": ["text"],
             "log": {"level": "fatal"},
@@ -144,12 +146,31 @@ STANDARD = {
         },
     ),
     "journal": (
-        JOURNAL | {"message": "{no json", "log": {"syslog": {"priority": 3}}},
+        JOURNAL | {"message": "{no json", "log": {"syslog": {"priority": 3, "appname": "cron"}}},
         {
             "message": "{no json",
-            "log": {"level": "error", "syslog": {"priority": 3}},
-            "service": {"environment": "lab"},
+            "log": {"level": "error", "syslog": {"priority": 3, "appname": "cron"}},
+            "service": {"environment": "lab", "name": "cron"},
             "systemd": {"unit": "x.service"},
+        },
+    ),
+    "app.console": (
+        {"message": "2026-11-26T08:15:00.123+01:00: Error: said: so", "tags": ["text"]},
+        {
+            "@timestamp": "2026-11-26T07:15:00.123Z",
+            "message": "Error: said: so",
+            "tags": ["text"],
+            "log": {},
+            "service": {"environment": "lab"},
+        },
+    ),
+    "text.untimed": (
+        {"message": "2026-11-26Today: said", "tags": ["text"]},
+        {
+            "message": "2026-11-26Today: said",
+            "tags": ["text"],
+            "log": {},
+            "service": {"environment": "lab"},
         },
     ),
     "text": (

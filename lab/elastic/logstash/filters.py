@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from lab.elastic.logstash.dissect import dissect
 from lab.elastic.logstash.event import Event, joda, parse_iso, write_time
 from lab.elastic.logstash.language import LanguageError
 
@@ -16,9 +18,7 @@ Filter = Callable[[Event], bool]
 
 def build(name: str, options: dict[str, Any]) -> Filter:
     """The filter; raises LanguageError for options that do not go together."""
-    inner = {"json": _json, "date": _date, "mutate": _mutate, "fingerprint": _fingerprint, "drop": _drop}[
-        name
-    ](options)
+    inner = _FILTERS[name](options)
 
     def outer(event: Event) -> bool:
         done = inner(event)
@@ -88,10 +88,11 @@ def _date(options: dict[str, Any]) -> Filter:
         raise LanguageError(
             f"The match setting should contain first a field name and at least one date format: {field}"
         )
-    if options.get("timezone", "UTC") not in ("UTC", "Etc/UTC"):
-        raise LanguageError("the lab's stand-in has no timezone but UTC")
+    zone = options.get("timezone", "UTC")
     try:
-        readers = [_reader(pattern) for pattern in patterns]
+        readers = [_reader(pattern, ZoneInfo(zone)) for pattern in patterns]
+    except ZoneInfoNotFoundError:
+        raise LanguageError(f"The datetime zone id '{zone}' is not recognised") from None
     except ValueError as error:
         raise LanguageError(str(error)) from error
 
@@ -109,7 +110,8 @@ def _date(options: dict[str, Any]) -> Filter:
     return run
 
 
-def _reader(pattern: str) -> Callable[[Any], datetime | None]:
+def _reader(pattern: str, zone: ZoneInfo) -> Callable[[Any], datetime | None]:
+    """`zone`: of a moment that names none itself; ISO 8601 without one is UTC here."""
     if pattern == "ISO8601":
         return lambda value: parse_iso(value) if isinstance(value, str) else None
     if pattern in ("UNIX", "UNIX_MS"):
@@ -121,7 +123,7 @@ def _reader(pattern: str) -> Callable[[Any], datetime | None]:
             moment = datetime.strptime(value, form)
         except (TypeError, ValueError):
             return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
     return read
 
@@ -196,3 +198,13 @@ def _drop(_: dict[str, Any]) -> Filter:
         return True
 
     return run
+
+
+_FILTERS: dict[str, Callable[[dict[str, Any]], Filter]] = {
+    "dissect": dissect,
+    "json": _json,
+    "date": _date,
+    "mutate": _mutate,
+    "fingerprint": _fingerprint,
+    "drop": _drop,
+}

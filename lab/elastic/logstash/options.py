@@ -3,7 +3,7 @@
 Sources, of github.com: logstash-plugins/logstash-input-beats 7 (lib/logstash/inputs/beats.rb),
 logstash-output-elasticsearch 12 (lib/logstash/plugin_mixins/elasticsearch/api_configs.rb,
 lib/logstash/outputs/elasticsearch/data_stream_support.rb),
-logstash-filter-{json,date,mutate,fingerprint,drop}; elastic/logstash,
+logstash-filter-{dissect,json,date,mutate,fingerprint,drop}; elastic/logstash,
 logstash-core/lib/logstash/config/mixin.rb. 8.19 still takes the obsolete options of both, and warns; the
 stand-in refuses them as 9 does.
 """
@@ -82,6 +82,7 @@ _OPTIONS: dict[tuple[str, str], dict[str, Check]] = {
         "enrich": _list,
         "ecs_compatibility": _one_of("disabled", "v1", "v8"),
     },
+    ("filter", "dissect"): _FILTER | {"mapping": _hash, "tag_on_failure": _list},
     ("filter", "json"): _FILTER
     | {"source": _text, "target": _text, "skip_on_invalid_json": _boolean, "tag_on_failure": _list},
     ("filter", "date"): _FILTER
