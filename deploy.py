@@ -31,22 +31,17 @@ from tasks.lib.lock import take_lock
 from tasks.lib.looks import gathering
 from tasks.lib.packages import packages
 
-EVERYWHERE = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates, elastic, logging]
-ROLES = {
-    "app": [*EVERYWHERE, nginx, process_manager, app],
-    "db": [*EVERYWHERE, data_volume, postgres, private_name],
-    "elk": [
-        *EVERYWHERE,
-        data_volume,
-        private_name,
-        authority,
-        elasticsearch,
-        logstash,
-        kibana,
-        log_watch,
-    ],
-    "release": [*EVERYWHERE, data_volume, release, private_name],
+# What every host gets before the tasks of its role, and after them. A push does each operation on all hosts
+# before the next: another version comes to Elasticsearch, Kibana, Logstash and every Filebeat in this order.
+FIRST = [base, sshd, firewall, host_scripts, lifecycle, converge, certificates, elastic]
+LAST = [logging]
+OWN = {
+    "app": [nginx, process_manager, app],
+    "db": [data_volume, postgres, private_name],
+    "elk": [data_volume, private_name, authority, elasticsearch, kibana, logstash, log_watch],
+    "release": [data_volume, release, private_name],
 }
+ROLES = {role: [*FIRST, *own, *LAST] for role, own in OWN.items()}
 
 role = host.data.get("role")
 if role not in ROLES:
@@ -68,7 +63,7 @@ host.data.drains = [unit for task in reversed(tasks) for unit in getattr(task, "
 
 # The loop goes over the tasks of every role, so that an operation has the same place in the order, and a name
 # of its own, whoever it is for.
-EVERY_TASK = list(dict.fromkeys(task for tasks_of_role in ROLES.values() for task in tasks_of_role))
+EVERY_TASK = [*FIRST, *dict.fromkeys(task for own in OWN.values() for task in own), *LAST]
 
 
 def run(stage):

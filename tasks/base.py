@@ -46,7 +46,7 @@ def configure():
     )
     config_files(
         name="Bound the journal",
-        files=[File("/etc/systemd/journald.conf.d/corral.conf", source="files/base/journald.conf")],
+        files=[File("/etc/systemd/journald.conf.d/corral.conf", source="templates/base/journald.conf.j2")],
         restarts=["systemd-journald.service"],
     )
 

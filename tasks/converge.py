@@ -1,10 +1,13 @@
 """converge: the timer by which a host that has a bundle brings itself to its declared state."""
 
 from tasks.lib.files import File, config_files
+from tasks.lib.logs import Log
 from tasks.lib.services import Unit, service
 
 SERVICE = "corral-converge.service"
 TIMER = "corral-converge.timer"
+# How each converge of a host by itself went (corral/node/log.py).
+LOGS = [Log("corral.converge", "/var/log/corral/converge.json")]
 
 
 def configure() -> None:

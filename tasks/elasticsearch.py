@@ -30,7 +30,7 @@ SECONDS = 180
 
 
 def install() -> None:
-    """Before Logstash and Kibana (deploy.py), whose versions may not be ahead of it."""
+    """Before Kibana and Logstash (deploy.py), whose versions may not be ahead of it."""
     bring_to_version("elasticsearch", SERVER, HEALTH, SECONDS)
 
 

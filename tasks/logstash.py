@@ -36,7 +36,7 @@ CHECK = f"""! test -e {CERTIFICATES}/host.pem || {{
 
 
 def install() -> None:
-    """After Elasticsearch (deploy.py), which takes what an older one sends."""
+    """After Elasticsearch and Kibana (deploy.py), as Elastic has it; before the Filebeats that send to it."""
     bring_to_version("logstash", UNIT, HEALTH, SECONDS)
 
 

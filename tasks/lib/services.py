@@ -40,6 +40,17 @@ def if_active(unit: str, health: str) -> str:
     return f"! systemctl -q is-active {unit} || {health}"
 
 
+def stays(unit: str) -> str:
+    """The health check of a unit that systemd may skip: it is up for two seconds, or was not started at all.
+
+    One whose settings end it a moment after each start never is, though it is active now and then.
+    """
+    began = f"$(systemctl show --property=ActiveEnterTimestampMonotonic --value {unit})"
+    age = f"read -r up _ </proc/uptime && test $((${{up%.*}} - {began} / 1000000)) -ge 2 && exit 0"
+    states = f"case $(systemctl is-active {unit}) in inactive) exit 0 ;; active) {age} ;; esac"
+    return f"for _ in 1 2 3 4; do {states}; sleep 1; done; exit 1"
+
+
 @dataclass(frozen=True)
 class Unit:
     """A systemd unit as it should be.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.lab.fleet import wait_for
 
-UNITS = ("elasticsearch", "logstash", "kibana")
+UNITS = ("elasticsearch", "kibana", "logstash", "filebeat")
 
 
 @pytest.fixture
@@ -62,10 +62,11 @@ def secret(fleet, name):
 
 def test_nobody_looks_without_an_account(fleet, ask):
     reader = ("reader", secret(fleet, "reader-password"))
-    for port, path in ((443, "/"), (9200, "/_cluster/health")):
+    for port, path in ((443, "/"), (9200, "/logs-*/_search")):
         assert ask(port, path)[0] == 401
         assert ask(port, path, "reader", "wrong")[0] == 401
         assert ask(port, path, *reader)[0] == 200
+    assert ask(9200, "/_cluster/health", *reader)[0] == 403
     # Who writes has nothing to look for.
     assert ask(443, "/", "writer", secret(fleet, "writer-password"))[0] == 401
 
@@ -120,7 +121,7 @@ def test_another_version_comes_in_the_right_order_and_once(fleet, elk):
     """What dpkg believes is installed is made older than it is: the packages themselves are the same."""
     fleet.shell(
         elk,
-        r"sed -i '/^Package: \(elasticsearch\|kibana\|logstash\)$/,/^$/"
+        r"sed -i '/^Package: \(elasticsearch\|kibana\|logstash\|filebeat\)$/,/^$/"
         rf"s/^Version: \(1:\)\?{fleet.settings.logs.version}/Version: \18.0.0/' /var/lib/dpkg/status",
     )
     since = fleet.shell(elk, "date '+%F %T'").stdout.strip()
@@ -128,7 +129,7 @@ def test_another_version_comes_in_the_right_order_and_once(fleet, elk):
     converge = fleet.converge("--limit", elk.private_address)
     assert not converge.failed
     after = {unit: fleet.started(elk, unit) for unit in UNITS}
-    assert sorted(UNITS, key=after.get) == ["elasticsearch", "logstash", "kibana"]
+    assert sorted(UNITS, key=after.get) == list(UNITS)
     assert all(after[unit] > before[unit] for unit in UNITS)
     for unit in UNITS:
         count = f"journalctl -q -u {unit} --since '{since}' -o cat | grep -c '^Started {unit}'"

@@ -12,7 +12,8 @@ CERTIFICATE = f"{FOLDER}/host.pem"
 def found(fleet, member, text):
     """The lines of a host that hold a text, as an operator finds them."""
     which = ["-e", fleet.settings.reference, "--host", member.instance_id, "--json"]
-    return [json.loads(line) for line in run("corral", "logs", *which, f'"{text}"').stdout.splitlines()]
+    said = run("corral", "logs", *which, f'"{text}"', check=False).stdout
+    return [json.loads(line) for line in said.splitlines()]
 
 
 def serial(fleet, member):
@@ -82,6 +83,21 @@ def test_another_certificate_of_the_log_server_comes_to_all_its_programs(fleet):
         fleet.shell(member, f"logger '{text}'")
         wait_for("its lines are found", lambda m=member: found(fleet, m, text), seconds=60)
     assert fleet.converge("--limit", elk.private_address).changed == {}
+
+
+def test_a_file_of_inputs_that_filebeat_can_not_take_fails_the_converge_and_a_mended_one_is_taken_up(fleet):
+    (member,) = fleet.members("db")
+    bad, due = "/etc/filebeat/inputs.d/bad.yml", "/run/corral/restart"
+    one = ("--limit", member.private_address)
+    fleet.shell(member, f'echo \'[{{"type": "none"}}]\' >{bad}; mkdir -p {due}; touch {due}/filebeat.service')
+    try:
+        failed = fleet.converge(*one, check=False)
+    finally:
+        fleet.shell(member, f"rm {bad}")
+    assert failed.returncode != 0
+    assert "filebeat.service is " in failed.stderr and "but not healthy" in failed.stderr
+    assert set(fleet.converge(*one).changed) == {"Rotate logs, and ship them"}
+    assert fleet.converge(*one).changed == {}
 
 
 # As if the last time had been long ago, all under the unit of Debian's that does it.

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from tasks.lib.services import Unit, apply_command, unit_name
+from tasks.lib.services import Unit, apply_command, stays, unit_name
 from tasks.lib.services_state import State, parse
 from tasks.lib.shell import command_line
 
@@ -313,3 +313,38 @@ def test_the_fact_lists_what_is_due(host):
         "reload/other-name.service",
         "lost/a.service",
     ]
+
+
+@pytest.mark.parametrize(
+    ("states", "age", "code"),
+    [
+        (["inactive"], 0, 0),
+        (["active"], 60, 0),
+        (["active"], 0, 0),
+        (["activating", "active"], 60, 0),
+        # Started anew again and again: never active for long.
+        (["active", "activating", "active", "activating"], 0, 1),
+        (["failed"], 60, 1),
+    ],
+)
+def test_who_ends_a_moment_after_each_start_does_not_stay(tmp_path, states, age, code):
+    """`age`: of the unit in seconds when it is first asked; it grows unless it is started anew."""
+    (tmp_path / "states").write_text("\n".join(states) + "\n")
+    (tmp_path / "systemctl").write_text(f"""#!/bin/sh
+case $1 in
+is-active)
+    head -1 {tmp_path}/states
+    [ "$(wc -l <{tmp_path}/states)" = 1 ] || sed -i 1d {tmp_path}/states
+    ;;
+show)
+    read -r up _ </proc/uptime
+    began={tmp_path}/began
+    [ -e $began ] && [ {len(states)} -lt 3 ] || echo $((${{up%.*}} - {age})) >$began
+    echo $(($(cat $began) * 1000000))
+    ;;
+esac
+""")
+    (tmp_path / "systemctl").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", stays("a.service")], env=environment, check=False)
+    assert done.returncode == code

@@ -21,6 +21,16 @@ def test_the_stages_follow_each_other_over_all_tasks(role):
     assert max(configured) < min(started)
 
 
+def test_a_release_serves_when_all_units_run():
+    assert declared("app").operations[-1] == "Serve the release"
+
+
+def test_another_version_comes_to_whoever_listens_before_who_speaks():
+    order = [name for name in declared("elk").operations if name.startswith("Bring ")]
+    programs = ["elasticsearch", "kibana", "logstash", "Filebeat"]
+    assert order == [f"Bring {program} to its version" for program in programs]
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_operation_has_a_name_of_its_own_that_a_user_would_say(role):
     operations = declared(role).operations
@@ -91,9 +101,10 @@ def test_all_logs_of_a_host_are_rotated_and_shipped_and_nothing_else_is():
     ]
     rotated = re.findall(r"^(/.*) {$", app.text("/etc/logrotate.d/corral"), re.MULTILINE)
     assert rotated == [
-        "/var/log/corral/host.json /var/log/corral/converge.json",
+        "/var/log/corral/converge.json",
         "/var/log/nginx/access.json /var/log/nginx/error.log",
         "/var/log/chat-app/app.log /var/log/chat-app/console.log",
+        "/var/log/corral/host.json",
     ]
     assert app.data["certified"] == ["filebeat.service"]
 

@@ -32,7 +32,7 @@ def test_a_build_may_take_what_the_settings_say_and_write_to_its_own_places():
 
 
 @pytest.mark.parametrize(
-    ("role", "users"), [("release", ["release"]), ("elk", ["logstash", "kibana", "www-data"])]
+    ("role", "users"), [("release", ["release"]), ("elk", ["kibana", "www-data", "logstash"])]
 )
 def test_who_meets_strangers_is_kept_from_the_credentials_of_the_role(role, users):
     kept = [
