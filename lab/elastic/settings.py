@@ -2,6 +2,8 @@
 
 The products themselves pass over a setting of a Beat that they don't know, without a word; a stand-in must
 not: what it does not know is either no setting of this version, or one that the lab can't show.
+Sources of the names and of ${VARIABLES}: "Config file format" of the Beats Platform Reference,
+"logstash.yml" of Logstash's, "Configure Kibana" of Kibana's.
 """
 
 import os

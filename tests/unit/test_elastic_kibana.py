@@ -23,13 +23,29 @@ from lab.elastic.settings import SettingsError
             'serviceAccountToken cannot be specified when "username" is also set',
         ),
         ({"server.publicBaseUrl": "logs.test"}, "expected URI with scheme"),
-        ({"elasticsearch.ssl.verificationMode": "strict"}, "types that failed validation"),
+        (
+            {"elasticsearch.ssl.verificationMode": "strict"},
+            r"\[config validation of \[elasticsearch\]\.ssl\.verificationMode\]: types that failed",
+        ),
+        (
+            {"logging.root.level": "warning"},
+            r"\[config validation of \[logging\]\.root\.level\]: types that failed validation: "
+            r"expected value to equal \[all\], \[fatal\], \[error\], \[warn\]",
+        ),
+        ({"logging": {"root": {"level": "INFO"}}}, "types that failed validation"),
+        ({"logging.root.level": True}, "types that failed validation"),
     ],
 )
 def test_a_kibana_yml_that_is_refused(tmp_path, given, said):
     (tmp_path / "kibana.yml").write_text(json.dumps(given))
     with pytest.raises(SettingsError, match=said):
         settings(tmp_path / "kibana.yml")
+
+
+@pytest.mark.parametrize("level", ["all", "fatal", "error", "warn", "info", "debug", "trace", "off"])
+def test_the_levels_of_its_own_log(tmp_path, level):
+    (tmp_path / "kibana.yml").write_text(f"logging.root.level: {level}\n")
+    assert settings(tmp_path / "kibana.yml")["logging.root.level"] == level
 
 
 def test_the_defaults_are_those_of_the_reference(tmp_path):

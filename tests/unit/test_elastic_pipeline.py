@@ -1,6 +1,7 @@
 """The language of Logstash's pipelines, its options and its filters."""
 
 import json
+import ssl
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from lab.elastic.logstash import configuration, filters
 from lab.elastic.logstash.conditions import holds
+from lab.elastic.logstash.elasticsearch_options import tls_context
 from lab.elastic.logstash.event import Event, joda
 from lab.elastic.logstash.language import Branch, Condition, Field, LanguageError, Plugin, Regexp
 from lab.elastic.logstash.options import checked
@@ -122,11 +124,49 @@ def test_options_that_are_refused(text, said):
         ("data_stream_dataset => 'a/b'", "Invalid characters detected"),
         ("index => 'x'", "writes to data streams only"),
         ("user => 'a' api_key => 'b'", "Multiple authentication options are specified"),
+        (
+            "ssl_supported_protocols => ['TLSv1.3', 'TLSv1']",
+            r"ssl_supported_protocols: Expected one of \['TLSv1.1', 'TLSv1.2', 'TLSv1.3'\], got \['TLSv1'\]",
+        ),
+        ("ssl_supported_protocols => 'SSLv3'", r"got \['SSLv3'\]"),
+        ("compression_level => 10", r"compression_level: Expected one of \[0, 1, .*, 9\], got \[10\]"),
+        ("compression_level => -1", "compression_level: Expected one of"),
+        ("compression_level => 1.5", "compression_level: Expected one of"),
     ],
 )
 def test_an_output_that_is_refused(options, said):
     with pytest.raises(LanguageError, match=said):
         Pipeline(f"input {{ beats {{ port => 1 }} }} output {{ elasticsearch {{ {options} }} }}", {}, print)
+
+
+@pytest.mark.parametrize("level", range(10))
+def test_the_levels_of_an_outputs_compression(level):
+    options = f"compression_level => {level}"
+    Pipeline(f"input {{ beats {{ port => 1 }} }} output {{ elasticsearch {{ {options} }} }}", {}, print)
+
+
+# Python warns of 1.1, and so does Logstash: it is there for who must.
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("protocols", "least", "most"),
+    [
+        (["TLSv1.3"], "TLSv1_3", "TLSv1_3"),
+        (["TLSv1.2"], "TLSv1_2", "TLSv1_2"),
+        (["TLSv1.3", "TLSv1.2"], "TLSv1_2", "TLSv1_3"),
+        (["TLSv1.1", "TLSv1.2"], "TLSv1_1", "TLSv1_2"),
+    ],
+)
+def test_an_output_speaks_the_tls_that_it_is_told(protocols, least, most):
+    context = tls_context({"ssl_supported_protocols": protocols})
+    assert (context.minimum_version.name, context.maximum_version.name) == (least, most)
+
+
+def test_an_output_that_is_told_no_tls_speaks_what_python_does():
+    usual, context = ssl.create_default_context(), tls_context({})
+    assert (context.minimum_version, context.maximum_version) == (
+        usual.minimum_version,
+        usual.maximum_version,
+    )
 
 
 @pytest.mark.parametrize(

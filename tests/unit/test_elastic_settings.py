@@ -63,6 +63,10 @@ def test_an_input_that_is_refused(tmp_path, given, said):
         ({"filebeat.spool_size": 1}, "'filebeat.spool_size' is no setting of Filebeat 8.19"),
         ({"output.logstash.tls": {"enabled": True}}, "'output.logstash.tls.enabled' is no setting"),
         ({"output.logstash.compression_level": 10}, "requires value <= 9"),
+        ({"output.logstash.compression_level": -1}, "expected a number"),
+        ({"logging.level": "warn"}, "'logging.level': invalid level 'warn'"),
+        ({"logging": {"level": "trace"}}, "invalid level 'trace'"),
+        ({"logging.level": ["info"]}, "expected a text"),
         ({"output.logstash.ssl.certificate": "/x"}, "key file not configured"),
         ({"queue.mem.events": "${HOW_MANY_NOBODY_SAYS}"}, "no variable 'HOW_MANY_NOBODY_SAYS'"),
         ({"filebeat.inputs": []}, "no modules or inputs enabled and configuration reloading disabled"),
@@ -71,6 +75,12 @@ def test_an_input_that_is_refused(tmp_path, given, said):
 def test_a_file_that_is_refused(tmp_path, main, said):
     with pytest.raises(SettingsError, match=said):
         read(tmp_path, INPUT, **main)
+
+
+@pytest.mark.parametrize("level", ["error", "warning", "info", "debug", "Info"])
+def test_the_levels_of_its_own_log_in_any_case(tmp_path, level):
+    found = read(tmp_path, INPUT, **{"logging.level": level})
+    assert found.main["logging.level"] == level.lower()
 
 
 def test_two_inputs_of_one_id_are_refused_when_it_starts(tmp_path):

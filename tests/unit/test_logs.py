@@ -130,6 +130,53 @@ def test_no_line_can_command_the_terminal_or_take_two_lines():
     assert shown.isprintable()
 
 
+# What a terminal is told (ECMA-48, SGR).
+COLOURS = {
+    "bold red": "\x1b[31m\x1b[1m",
+    "red": "\x1b[31m",
+    "yellow": "\x1b[33m",
+    "cyan": "\x1b[36m",
+    "dim": "\x1b[2m",
+    "none": "",
+}
+END = "\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("level", "colour"),
+    [
+        ("fatal", "bold red"),
+        ("crit", "bold red"),
+        ("error", "red"),
+        ("err", "red"),
+        ("ERROR", "red"),
+        ("warn", "yellow"),
+        ("WARNING", "yellow"),
+        ("info", "none"),
+        ("notice", "none"),
+        ("debug", "dim"),
+        ("trace", "dim"),
+        ("odd", "none"),
+    ],
+)
+def test_a_lines_level_and_message_have_the_colour_of_the_level(level, colour):
+    shown = show.line(
+        event(
+            log={"level": level},
+            corral={"role": "app"},
+            host={"name": "i-1"},
+            data_stream={"dataset": "nginx.access"},
+        )
+    )
+    parts = [
+        ("dim", "2026-11-26 08:30:00.123"),
+        (colour, f"{level:5}"),
+        ("cyan", "app     i-1                 nginx.access   "),
+        (colour, "said"),
+    ]
+    assert shown == " ".join(f"{COLOURS[name]}{text}{END}" for name, text in parts)
+
+
 def test_a_line_without_anything_is_shown():
     bare = Event("1", {"@timestamp": "2026-11-26T08:30:00Z"})
     assert click.unstyle(show.line(bare)).split() == ["2026-11-26", "08:30:00.000", "-", "null"]

@@ -1,4 +1,8 @@
-"""A file that is being read: its whole lines, from where it was read to."""
+"""A file that is being read: its whole lines, from where it was read to.
+
+Sources, of github.com/elastic/beats: filebeat/input/filestream/input.go (an empty line is no event);
+libbeat/reader/readfile: line.go, strip_newline.go (where a line ends), limit.go (a long one is cut).
+"""
 
 import os
 import time

@@ -1,8 +1,11 @@
 """The settings of Filebeat 8.19 that the stand-in knows, their defaults, and what it says to removed ones.
 
 Sources: "Configure Filebeat" of the 8.19 reference, filebeat.reference.yml, and of github.com/elastic/beats:
-filebeat/input/filestream/config.go, fswatch.go, libbeat/outputs/logstash/config.go.
+filebeat/input/filestream/config.go, fswatch.go, libbeat/outputs/logstash/config.go,
+libbeat/logp/level.go (its message).
 """
+
+from typing import Any
 
 from lab.elastic.settings import Setting, boolean, duration, listing, mapping, number, text, texts
 
@@ -10,6 +13,15 @@ VERSION = "8.19.21"
 PRODUCT = "Filebeat 8.19"
 # sha256's block size: filestream/fswatch.go
 SHORTEST_FINGERPRINT = 64
+
+
+def _level(value: Any) -> str:
+    """How much Filebeat says: the levels of its reference; its code takes `critical` too, for old files."""
+    found = text(value).lower()
+    if found not in ("error", "warning", "info", "debug"):
+        raise ValueError(f"invalid level '{found}'")
+    return found
+
 
 FILE = {
     "name": Setting(text),
@@ -31,7 +43,7 @@ FILE = {
     "queue.mem.events": Setting(number, 3200),
     "queue.mem.flush.min_events": Setting(number, 1600),
     "queue.mem.flush.timeout": Setting(duration, 10.0),
-    "logging.level": Setting(text, "info"),
+    "logging.level": Setting(_level, "info"),
     "logging.to_files": Setting(boolean, True),
     "logging.to_stderr": Setting(boolean, False),
     "logging.metrics.enabled": Setting(boolean, True),

@@ -1,4 +1,8 @@
-"""kibana: runs the stand-in by its kibana.yml."""
+"""kibana: runs the stand-in by its kibana.yml.
+
+Sources: "Configure Kibana" of the 8.19 reference (where that is); of github.com/elastic/kibana:
+src/cli/serve/serve.js (flags), src/core/packages/config/server-internal (ensure_valid_configuration.ts).
+"""
 
 import argparse
 import os
@@ -14,7 +18,7 @@ from lab.elastic.kibana.server import Kibana
 from lab.elastic.kibana.store import Store
 from lab.elastic.settings import SettingsError
 
-# A wrong configuration: processExitCode in ensure_valid_configuration.ts.
+# Of an unknown setting, in ensure_valid_configuration.ts; of a setting's wrong value Kibana's own is 78.
 _INVALID = 64
 
 

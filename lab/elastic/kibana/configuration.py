@@ -2,10 +2,12 @@
 
 Sources: "Configure Kibana" of the 8.19 reference, and of github.com/elastic/kibana:
 src/core/packages/elasticsearch/server-internal (elasticsearch_config.ts),
-src/core/packages/root/server-internal (ensure_valid_configuration.ts).
+src/core/packages/logging/server-internal (logging_config.ts),
+src/core/packages/config/server-internal (ensure_valid_configuration.ts).
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,12 +30,16 @@ def _url(value: Any) -> str:
     return str(value)
 
 
-def _mode(value: Any) -> str:
-    if value not in ("full", "certificate", "none"):
-        raise ValueError(
-            "types that failed validation: expected value to equal [none], [certificate], [full]"
-        )
-    return str(value)
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        # A bare off is false in YAML 1.1, and a text in Kibana's YAML.
+        found = "off" if value is False else value
+        if found not in allowed:
+            expected = ", ".join(f"[{each}]" for each in allowed)
+            raise ValueError(f"types that failed validation: expected value to equal {expected}")
+        return str(found)
+
+    return check
 
 
 _SETTINGS = {
@@ -46,14 +52,16 @@ _SETTINGS = {
     "elasticsearch.password": Setting(text),
     "elasticsearch.serviceAccountToken": Setting(text),
     "elasticsearch.ssl.certificateAuthorities": Setting(texts, []),
-    "elasticsearch.ssl.verificationMode": Setting(_mode, "full"),
+    "elasticsearch.ssl.verificationMode": Setting(_one_of("none", "certificate", "full"), "full"),
     "xpack.security.encryptionKey": Setting(_key),
     "xpack.encryptedSavedObjects.encryptionKey": Setting(_key),
     "xpack.reporting.encryptionKey": Setting(_key),
     "path.data": Setting(text, "/var/lib/kibana"),
     "pid.file": Setting(text),
     "logging.appenders": Setting(mapping, {}, whole=True),
-    "logging.root.level": Setting(text, "info"),
+    "logging.root.level": Setting(
+        _one_of("all", "fatal", "error", "warn", "info", "debug", "trace", "off"), "info"
+    ),
     "logging.root.appenders": Setting(texts, []),
     "telemetry.enabled": Setting(boolean, True),
     "telemetry.optIn": Setting(boolean, True),
@@ -78,7 +86,7 @@ def settings(path: Path) -> dict[str, Any]:
     except SettingsError as error:
         if match := re.match(r"'([^']+)' is no setting", str(error)):
             raise SettingsError(_unknown(match[1])) from error
-        if match := re.match(r"Kibana 8\.19: '([^']+)\.(\w+)': (.*)", str(error)):
+        if match := re.match(r"Kibana 8\.19: '((?:xpack\.)?\w+)\.([^']+)': (.*)", str(error)):
             raise SettingsError(f"[config validation of [{match[1]}].{match[2]}]: {match[3]}") from error
         raise
     if found["elasticsearch.username"] == "elastic":

@@ -1,4 +1,7 @@
-"""Kibana's questions to Elasticsearch: with its own account, or with that of who asks."""
+"""Kibana's questions to Elasticsearch: with its own account, or with that of who asks.
+
+Source: github.com/elastic/kibana, src/core/packages/elasticsearch/client-server-internal (client_config.ts).
+"""
 
 import json
 import ssl

@@ -1,4 +1,7 @@
-"""Conditions of a pipeline: whether one holds for an event."""
+"""Conditions of a pipeline: whether one holds for an event.
+
+Source: "Conditionals" in "Accessing event data and fields" of Logstash's reference.
+"""
 
 import re
 from typing import Any

@@ -10,28 +10,17 @@ import gzip
 import http.client
 import json
 import random
-import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from lab.elastic.logstash.elasticsearch_options import check, tls_context
 from lab.elastic.logstash.event import Event
 from lab.elastic.logstash.language import LanguageError
 
 _TARGET = 20 * 2**20  # TARGET_BULK_BYTES in http_client.rb
-_SHARED = {
-    "hosts",
-    "user",
-    "password",
-    "api_key",
-    "document_id",
-    "timeout",
-    "compression_level",
-    "silence_errors_in_log",
-}
-_SHARED |= {"retry_initial_interval", "retry_max_interval", "id", "data_stream", "action"}
 _DONE, _CONFLICT, _NEVER = (200, 201), 409, (400, 404)
 
 
@@ -56,7 +45,7 @@ class Elasticsearch:
         stop: threading.Event,
     ):
         self._options, self._never, self._log, self._stop = options, never, log, stop
-        _check(options)
+        check(options)
         self._hosts = [
             urlsplit(host if "//" in host else f"http://{host}")
             for host in options.get("hosts", ["127.0.0.1"])
@@ -65,7 +54,7 @@ class Elasticsearch:
         if secure is False and any(host.scheme == "https" for host in self._hosts):
             raise LanguageError("Explicit SSL configuration conflicts with the scheme of hosts")
         self._secure = bool(secure) or all(host.scheme == "https" for host in self._hosts)
-        self._tls = _tls(options) if self._secure else None
+        self._tls = tls_context(options) if self._secure else None
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, events: list[Event]) -> None:
@@ -166,37 +155,6 @@ class Elasticsearch:
 
 
 _STREAM = {"type": "logs", "dataset": "generic", "namespace": "default"}
-
-
-def _check(options: dict[str, Any]) -> None:
-    wrong = [
-        name for name in options if name not in _SHARED and not name.startswith(("data_stream_", "ssl_"))
-    ]
-    if options.get("action", "create") != "create":
-        wrong.append("action")
-    if options.get("data_stream", "auto") == "false" or (wrong and options.get("data_stream") != "true"):
-        raise LanguageError("the lab's stand-in for Logstash writes to data streams only")
-    if wrong:
-        raise LanguageError(f"Invalid data stream configuration: {wrong}")
-    if "api_key" in options and "user" in options:
-        raise LanguageError(
-            "Multiple authentication options are specified, "
-            "please only use one of user/password, cloud_auth or api_key"
-        )
-
-
-def _tls(options: dict[str, Any]) -> ssl.SSLContext:
-    try:
-        authorities = options.get("ssl_certificate_authorities", [])
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if authorities else ssl.create_default_context()
-        for path in authorities:
-            context.load_verify_locations(path)
-    except OSError as error:
-        raise LanguageError(f"ssl_certificate_authorities: {error}") from error
-    if options.get("ssl_verification_mode") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -1,4 +1,7 @@
-"""A pipeline: its inputs fill the queue; filters and outputs work on what comes out of it, batch by batch."""
+"""A pipeline: its inputs fill the queue; filters and outputs work on what comes out of it, batch by batch.
+
+Source: "Execution Model" of Logstash's reference.
+"""
 
 import threading
 from collections.abc import Callable
