@@ -39,6 +39,12 @@ class Place(Protocol):
     def kill_logstash(self) -> None:
         """The same."""
 
+    def stop_logstash(self) -> None:
+        """Let it be away."""
+
+    def start_logstash(self) -> None:
+        """Let it be there again."""
+
     def stop_store(self) -> None:
         """Let Elasticsearch be away."""
 
@@ -73,6 +79,14 @@ class Hosts:
     def kill_logstash(self) -> None:
         """As Place says."""
         self._run(self.elk, "systemctl", "kill", "-s", "KILL", "logstash")
+
+    def stop_logstash(self) -> None:
+        """As Place says."""
+        self._run(self.elk, "systemctl", "stop", "logstash")
+
+    def start_logstash(self) -> None:
+        """As Place says."""
+        self._run(self.elk, "systemctl", "start", "logstash")
 
     def stop_store(self) -> None:
         """As Place says."""
@@ -141,6 +155,15 @@ class Alone:
     def kill_logstash(self) -> None:
         """As Place says."""
         _kill(self._logstash)
+
+    def stop_logstash(self) -> None:
+        """As Place says."""
+        self._logstash.process.terminate()
+        self._logstash.process.wait()
+
+    def start_logstash(self) -> None:
+        """As Place says."""
+        self._logstash.start()
 
     def stop_store(self) -> None:
         """As Place says."""

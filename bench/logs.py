@@ -4,8 +4,9 @@ bench/logs.py           needs the lab up (make up): from an app server's log to 
 bench/logs.py --alone   without hosts: the stand-ins, and the real Elasticsearch, on this machine
 
 First at 500 lines a second: from the moment in a line until a search finds it. Then at 200 a second, with
-Elasticsearch away for two minutes, and meanwhile forwarder and Logstash killed with -9 and the file rotated
-twice; then every number must be there, once, in time order. The stand-ins need less than the real programs.
+Elasticsearch and Logstash away for two minutes, but for a moment in which Logstash is there to be killed with
+-9; so is the forwarder, and the file is rotated twice. Then every number must be there, once, in time order.
+The stand-ins need less than the real programs.
 """
 
 import sys
@@ -42,10 +43,14 @@ OUTAGE = (200, 200)
 # Seconds after the first line, and what happens then.
 EVENTS = (
     (20, "stop_store"),
+    (20, "stop_logstash"),
     (40, "kill_forwarder"),
     (60, "rotate"),
+    (75, "start_logstash"),
     (80, "kill_logstash"),
+    (90, "stop_logstash"),
     (110, "rotate"),
+    (140, "start_logstash"),
     (140, "start_store"),
 )
 AIM_SECONDS, AIM_MIB = 5.0, 50.0
@@ -152,7 +157,7 @@ def _judge(events: list[Event], total: int) -> None:
     twice = sum(count > 1 for count in counted.values())
     moments = {number: event.moment for number, event in zip(numbers, events, strict=True)}
     late = sum(after < before and moments[after] != moments[before] for before, after in pairwise(numbers))
-    print(f"\n{total} lines, {OUTAGE[0]} a second; the store away for two minutes, kill -9, two rotations")
+    print(f"\n{total} lines, {OUTAGE[0]} a second; ELK away for two minutes, kill -9, two rotations")
     for name, count in (("missing", missing), ("there twice", twice), ("out of time order", late)):
         print(f"  {name:40}{count:11}     aim 0")
         if count:
