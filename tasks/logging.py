@@ -51,7 +51,7 @@ def install() -> None:
 
 def configure() -> None:
     """How each log is rotated, and where Filebeat reads and sends it."""
-    logs = [log for log in host.data.logs if in_group() or log is not PULSE]
+    logs = [log for log in host.data.logs if in_group() or log != PULSE]
     pulse = [
         File(f"{DIRECTORY}/pulse", source="files/logging/pulse", mode="755"),
         *(File(f"/etc/systemd/system/{unit}", source=f"files/logging/{unit}") for unit in (PULSES, TIMER)),

@@ -12,11 +12,14 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what is staged is und
 DEPLOY = """
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
+from tasks.lib import looks
 from tasks.lib.files import Absent, Directory, File, config_files
 from tasks.lib.looks import gathering
 from tasks.lib.services import Unit, service
 
 PLACE = host.data.place
+if host.data.slow:
+    looks.FRESH_SECONDS = -1
 OURS = {"owner": host.data.owner, "group": host.data.owner}
 
 @operation()
@@ -77,9 +80,9 @@ def converge(tmp_path):
         questions = [line.partition(" -- ")[2].split() for line in said.read_text().splitlines()]
         return [question for question in questions if len(question) > 1]
 
-    def run(*options, second="one", spoil=""):
+    def run(*options, second="one", spoil="", slow=""):
         said.write_text("")
-        data = {"place": tmp_path / "place", "owner": owner, "second": second, "spoil": spoil}
+        data = {"place": tmp_path / "place", "owner": owner, "second": second, "spoil": spoil, "slow": slow}
         given = [word for name, value in data.items() for word in ("--data", f"{name}={value}")]
         command = [sys.executable, "-m", "pyinfra", *given, "@local", str(tmp_path / "deploy.py"), "-vv"]
         done = subprocess.run(
@@ -123,6 +126,12 @@ def test_a_unit_that_is_not_intact_is_seen_by_the_one_look(converge, tmp_path):
     converge("-y")
     (tmp_path / "place/lost").touch()
     assert converge("-y")[1] == {"Run two"}
+
+
+def test_what_was_seen_long_ago_is_looked_at_again(converge):
+    converge("-y")
+    assert converge("-y", slow="yes") == (5, set())
+    assert len(converge.units()) == 2
 
 
 def test_what_another_operation_spoiled_is_mended(converge, tmp_path):

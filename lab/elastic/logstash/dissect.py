@@ -13,17 +13,19 @@ from lab.elastic.logstash.language import LanguageError
 
 def dissect(options: dict[str, Any]) -> Callable[[Event], bool]:
     """The filter; whether all fields of its mapping were found. Raises LanguageError for what it lacks."""
-    mappings = {field: _parse(mapping) for field, mapping in options.get("mapping", {}).items()}
+    mappings = [
+        (field, _names(mapping), _parse(mapping)) for field, mapping in options.get("mapping", {}).items()
+    ]
 
     def run(event: Event) -> bool:
         found: dict[str, str] = {}
-        for field, pattern in mappings.items():
+        for field, names, pattern in mappings:
             text = event.get(field)
             match = pattern.fullmatch(text) if isinstance(text, str) else None
             if match is None:
                 event.tag(*options.get("tag_on_failure", ["_dissectfailure"]))
                 return False
-            found |= dict(zip(_names(options["mapping"][field]), match.groups(), strict=True))
+            found |= dict(zip(names, match.groups(), strict=True))
         for name, value in found.items():
             if name and not name.startswith("?"):
                 event.set(name, value)
