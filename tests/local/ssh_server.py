@@ -15,7 +15,8 @@ class SshServer:
         self.logins = 0
         self.listener = socket.create_server((address, 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self):
         while True:
@@ -28,6 +29,11 @@ class SshServer:
             transport.start_server(event=threading.Event(), server=_Session(self))
 
     def close(self):
+        # Nobody may wait in accept() any more: Linux begins that call anew after a signal or a freeze, by the
+        # number of a file that is somebody else's by then. moto's server once answered "SSH-2.0-paramiko".
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
+        assert not self.thread.is_alive()
         self.listener.close()
 
 
