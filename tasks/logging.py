@@ -25,6 +25,7 @@ FLEET_PACKAGES = ["filebeat"]
 CERTIFIED = ["filebeat.service"]
 
 FOLDER = "/var/log/corral"
+INPUTS = "/etc/filebeat/inputs.d"
 # One line a minute, so that a host that has nothing to say is not taken for a silent one.
 PULSE = Log("corral.host", f"{FOLDER}/host.json")
 LOGS = [PULSE]
@@ -92,8 +93,10 @@ def configure() -> None:
                     "key": certificates.KEY,
                 },
             ),
+            # A log that no task has any more is read no longer.
+            Directory(INPUTS, purge=True),
             *(
-                File(f"/etc/filebeat/inputs.d/{given['id']}.yml", content=text(given), mode="600")
+                File(f"{INPUTS}/{given['id']}.yml", content=text(given), mode="600")
                 for given in inputs(logs, host.data.project)
             ),
             File(

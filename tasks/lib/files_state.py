@@ -11,12 +11,17 @@ from pyinfra.api.exceptions import FactProcessError
 from tasks.lib.shell import command_line
 
 
+def names_in(folder: str) -> str:
+    """The path by which to ask for a folder and the names in it."""
+    return f"{folder}/"
+
+
 @dataclass(frozen=True)
 class Standing:
     """What stands at a path.
 
-    `mode`: the permission bits. `owner`, `group`: name and number. `digest`: sha256 of a file or of a link's
-    target.
+    `mode`: the permission bits. `owner`, `group`: name and number. `digest`: sha256 of a file, of a link's
+    target, or of the names in a folder, if they were asked for.
     """
 
     kind: str
@@ -39,10 +44,11 @@ def parse(paths: Sequence[str], output: Sequence[str]) -> dict[str, Standing]:
     states, digests = output[1 : 1 + len(present)], list(output[1 + len(present) :])
     fields = [line.split(" ") for line in states]
     kinds = [_KINDS.get(stat.S_IFMT(int(raw[0], 16)), "other") for raw in fields]
-    # The links' digests come first, then the files'.
-    hashed = [i for i, kind in enumerate(kinds) if kind == "link"] + [
-        i for i, kind in enumerate(kinds) if kind == "file"
+    # The links' digests come first, then the files', then those of names in folders.
+    named = [
+        "names" if k == "directory" and p.endswith("/") else k for p, k in zip(present, kinds, strict=False)
     ]
+    hashed = [i for which in ("link", "file", "names") for i, kind in enumerate(named) if kind == which]
     if len(fields) != len(present) or len(digests) != len(hashed):
         raise FactProcessError(
             f"some of these changed while they were read, or can't be read: {', '.join(present)}"
@@ -57,7 +63,7 @@ def parse(paths: Sequence[str], output: Sequence[str]) -> dict[str, Standing]:
 
 
 class FileStates(FactBase):
-    """{path: Standing} of those of `paths` at which anything stands."""
+    """{path: Standing} of those of `paths` at which anything stands. A path may be one of `names_in`."""
 
     _paths: tuple[str, ...] = ()
 

@@ -7,6 +7,8 @@ from tests.lab.fleet import run, wait_for
 
 FOLDER = "/var/lib/corral/certificates"
 CERTIFICATE = f"{FOLDER}/host.pem"
+INPUTS = "/etc/filebeat/inputs.d"
+CAN_NOT_BE = '[{"type": "none"}]'
 
 
 def found(fleet, member, text):
@@ -85,15 +87,31 @@ def test_another_certificate_of_the_log_server_comes_to_all_its_programs(fleet):
     assert fleet.converge("--limit", elk.private_address).changed == {}
 
 
-def test_a_file_of_inputs_that_filebeat_can_not_take_fails_the_converge_and_a_mended_one_is_taken_up(fleet):
+def test_inputs_that_no_task_declares_go(fleet):
+    """Here some that Filebeat could not take: it would end at its next start."""
     (member,) = fleet.members("db")
-    bad, due = "/etc/filebeat/inputs.d/bad.yml", "/run/corral/restart"
-    one = ("--limit", member.private_address)
-    fleet.shell(member, f'echo \'[{{"type": "none"}}]\' >{bad}; mkdir -p {due}; touch {due}/filebeat.service')
+    bad, due, one = f"{INPUTS}/bad.yml", "/run/corral/restart", ("--limit", member.private_address)
+    fleet.shell(member, f"echo '{CAN_NOT_BE}' >{bad}; mkdir -p {due}; touch {due}/filebeat.service")
+    changed = {"Configure Filebeat and what it reads", "Rotate logs, and ship them"}
+    assert set(fleet.converge(*one).changed) == changed
+    fleet.shell(member, f"test ! -e {bad}; systemctl is-active filebeat")
+    assert fleet.converge(*one).changed == {}
+
+
+def test_inputs_that_filebeat_can_not_take_fail_the_converge_and_mended_ones_are_taken_up(fleet):
+    (member,) = fleet.members("db")
+    due, one = "/run/corral/restart", ("--limit", member.private_address)
+    drop_in, bad = "/run/systemd/system/filebeat.service.d", "/run/bad.yml"
+    reads = f'[Service]\nEnvironment="BEAT_LOG_OPTS=-E filebeat.config.inputs.path={bad}"'
+    fleet.shell(
+        member,
+        f"echo '{CAN_NOT_BE}' >{bad}; mkdir -p {due} {drop_in}; touch {due}/filebeat.service;"
+        f"echo '{reads}' >{drop_in}/bad.conf; systemctl daemon-reload",
+    )
     try:
         failed = fleet.converge(*one, check=False)
     finally:
-        fleet.shell(member, f"rm {bad}")
+        fleet.shell(member, f"rm -r {bad} {drop_in}; systemctl daemon-reload")
     assert failed.returncode != 0
     assert "filebeat.service is " in failed.stderr and "but not healthy" in failed.stderr
     assert set(fleet.converge(*one).changed) == {"Rotate logs, and ship them"}

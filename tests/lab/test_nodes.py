@@ -22,6 +22,7 @@ DRIFT = {
     "a file's owner": "chown app /etc/logrotate.d/corral",
     "a file that is gone": "rm /etc/nftables.conf",
     "a file that should not be": "ln -s ../sites-available/default /etc/nginx/sites-enabled/default",
+    "a file in a folder of ours alone": "touch /etc/filebeat/inputs.d/by-hand.yml",
     "a folder's mode": "chmod 777 /srv/app",
     "a link": "ln -sfn /usr/share/zoneinfo/Asia/Tokyo /etc/localtime",
     "a package": "dpkg --force-depends --remove zstd",

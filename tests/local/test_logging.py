@@ -138,7 +138,7 @@ def test_filebeat_and_logrotate_take_the_files_of_each_role(role, tmp_path, port
     with host.filebeat() as program:
         until(lambda: "start running" in program.log(), program.log, 20)
     given = len(
-        [path for path in declared(role).files["Configure Filebeat and what it reads"] if "inputs.d" in path]
+        [path for path in declared(role).files["Configure Filebeat and what it reads"] if "inputs.d/" in path]
     )
     assert f"start running, {given} inputs" in program.log()
     assert "error" not in host.rotate("--debug").replace("error.log", "")

@@ -13,8 +13,9 @@ from contextlib import suppress
 import pytest
 from pyinfra.api.exceptions import FactProcessError, OperationValueError
 
-from tasks.lib.files import Absent, Directory, File, Link, apply_command, pack, resolve
+from tasks.lib.files import Absent, Directory, File, Link, apply_command, pack
 from tasks.lib.files_state import parse
+from tasks.lib.files_wanted import resolve, resolve_set
 from tasks.lib.services import markers
 from tasks.lib.shell import checked_path, command_line
 
@@ -44,12 +45,12 @@ def folder(path, mode="755"):
 
 
 def entries(*wanted):
-    return [resolve(one, {}) for one in wanted]
+    return resolve_set(wanted, {})
 
 
 def read(wanted):
     """What the fact says of the paths of `wanted`, through the real script."""
-    paths = [entry.path for entry in wanted]
+    paths = [entry.asked for entry in wanted]
     output = subprocess.run(
         ["sh", "-c", command_line("files_state.sh", *paths)], capture_output=True, check=True, timeout=20
     ).stdout
@@ -58,7 +59,7 @@ def read(wanted):
 
 def different(wanted):
     now = read(wanted)
-    return [entry for entry in wanted if not entry.stands(now.get(entry.path))]
+    return [entry for entry in wanted if not entry.stands(now.get(entry.asked))]
 
 
 class Shell:
@@ -253,6 +254,49 @@ def test_the_check_sees_the_new_set_while_others_see_the_old(shell, etc, tmp_pat
         "==> link <==\nnew\n",
     ]
     assert different(wanted) == []
+
+
+@pytest.mark.parametrize("check", ["", "ls -A '{}' >'{}/seen'"])
+def test_what_a_purged_folder_should_not_have_goes_and_its_folders_stay(shell, etc, tmp_path, check):
+    (etc / "in.d").mkdir()
+    wanted = entries(
+        Directory(str(etc / "in.d"), owner=OWNER, group=GROUP, purge=True),
+        file(etc / "in.d" / "a.yml"),
+        Link(str(etc / "in.d" / "b.yml"), target="a.yml"),
+        Absent(str(etc / "in.d" / "old.yml")),
+        file(etc / "beside"),
+    )
+    (etc / "in.d" / "theirs").mkdir()
+    (etc / "in.d" / "theirs" / "treasure").touch()
+    (etc / "in.d" / "old.yml").touch()
+    shell.apply(wanted)
+    assert different(wanted) == []
+    surplus = [etc / "in.d" / name for name in [*ODD_NAMES, "a.yml.bak", "a.yml\nb.yml"]]
+    for each in surplus:
+        each.touch()
+        assert different(wanted) == wanted[:1], each
+        each.unlink()
+    for each in surplus:
+        each.touch()
+    (etc / "in.d" / "dead").symlink_to("nowhere")
+    (etc / "in.d" / "folder").symlink_to("theirs")
+    (etc / "in.d" / "old.yml").touch()
+    assert shell.apply(different(wanted), check=check.format(etc / "in.d", tmp_path)) == (0, "")
+    left = ["a.yml", "b.yml", "theirs"]
+    assert sorted(path.name for path in (etc / "in.d").iterdir()) == left
+    assert (etc / "in.d" / "theirs" / "treasure").exists()
+    assert not check or (tmp_path / "seen").read_text().split() == left
+    assert different(wanted) == []
+
+
+def test_a_link_in_the_place_of_a_purged_folder_is_left_to_people(shell, etc):
+    (etc / "real").mkdir()
+    (etc / "real" / "treasure").touch()
+    (etc / "in.d").symlink_to("real")
+    wanted = entries(Directory(str(etc / "in.d"), owner=OWNER, group=GROUP, purge=True))
+    assert different(wanted) == wanted
+    assert "is a file or link and should be a folder" in shell.apply(wanted)[1]
+    assert (etc / "real" / "treasure").exists()
 
 
 def test_output_that_is_no_text_does_not_hide_the_rest(shell, etc):

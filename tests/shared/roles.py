@@ -9,7 +9,7 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
-import tasks.lib.files as files
+from tasks.lib import files
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("app", "db", "elk", "release")
@@ -58,17 +58,17 @@ class Declared:
         self.drains = host.data.drains
 
     def _recording(self):
-        operation, resolve = files._config_files, files.resolve
+        operation, resolve = files._config_files, files.resolve_set
 
         def record(name, entries, **more):
             self.files[name] = {entry.path: entry for entry in entries}
             return operation(name=name, entries=entries, **more)
 
         def resolve_and_record(wanted, data):
-            self.sources.add(getattr(wanted, "source", None))
+            self.sources |= {getattr(each, "source", None) for each in wanted}
             return resolve(wanted, data)
 
-        return patch.multiple(files, _config_files=record, resolve=resolve_and_record)
+        return patch.multiple(files, _config_files=record, resolve_set=resolve_and_record)
 
     def text(self, path):
         """The content of the file at `path`, as the host would have it."""

@@ -87,7 +87,7 @@ def test_each_log_of_a_host_is_known_by_a_name_that_fits_a_data_stream(role):
 def test_all_logs_of_a_host_are_rotated_and_shipped_and_nothing_else_is():
     app = declared("app")
     shipped = app.files["Configure Filebeat and what it reads"]
-    assert sorted(path for path in shipped if "inputs.d" in path) == [
+    assert sorted(path for path in shipped if "inputs.d/" in path) == [
         f"/etc/filebeat/inputs.d/{name}.yml"
         for name in (
             "app.console",

@@ -2,7 +2,8 @@
 # Brings new files, links and folders to their places, or changes nothing.
 #
 # $1 the run directory, $2 the check ("" for none), $3 markers such as "restart/nginx.service reload/ssh.service",
-# then six for each entry: KIND (file, link, directory, absent) MODE OWNER GROUP PATH DETAIL (a file's sha256, a link's target).
+# then six for each entry: KIND (file, link, directory, absent) MODE OWNER GROUP PATH DETAIL (a file's sha256, a link's target,
+# the names that may be in a folder, a line each; "-" where any may).
 # stdin: base64 of a tar whose members 0, 1, 2… are the files' contents, named by the entry's position.
 #
 # The order is what makes it safe to be killed at any moment:
@@ -80,6 +81,26 @@ for_each() {
     done
 }
 
+# Calls the function $1 with each name in the folder $path that may not be there. Folders in it may.
+surplus() {
+    [ "$detail" != - ] && [ -d "$path" ] || return 0
+    for there in "$path"/* "$path"/.[!.]* "$path"/..?*; do
+        [ ! -d "$there" ] || [ -L "$there" ] || continue
+        [ -e "$there" ] || [ -L "$there" ] || continue
+        name=${there##*/}
+        case $name in
+        *"$newline"*) ;; # a task's names have none
+        *) case $newline$detail in *"$newline$name$newline"*) continue ;; esac ;;
+        esac
+        "$1" "$name"
+    done
+}
+
+# How an overlay says that a name is gone.
+hide() { [ -c "$1" ] || mknod "$1" c 0 0; }
+hide_in() { hide "$new/$1"; }
+remove() { rm -f -- "$path/$1"; }
+
 # 1. Lay out.
 folders=
 lay_out() {
@@ -106,10 +127,11 @@ lay_out() {
         [ -d "$new" ] || mkdir -- "$new"
         chown -- "$owner:$group" "$new"
         chmod -- "$mode" "$new"
+        [ -z "$check" ] || surplus hide_in
         ;;
     absent)
         [ ! -d "$path" ] || [ -L "$path" ] || refuse "$path is a folder, and folders are never removed; move it away first."
-        [ -z "$check" ] || mknod "$new" c 0 0 # how an overlay says that a name is gone
+        [ -z "$check" ] || hide "$new"
         ;;
     esac
     folders="$folders$(standing "$real/")
@@ -183,6 +205,7 @@ place() {
         [ -d "$path" ] || mkdir -- "$path"
         chown -- "$owner:$group" "$path"
         chmod -- "$mode" "$path"
+        surplus remove
         ;;
     absent) rm -f -- "$path" ;;
     esac
