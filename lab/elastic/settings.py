@@ -19,6 +19,10 @@ class SettingsError(Exception):
     """A setting that the product refuses, or that its stand-in does not know."""
 
 
+class WrongValueError(SettingsError):
+    """A setting that there is, with a value that it can't have."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """`convert`: from YAML to what the program uses, raises ValueError. `default`: when it is not set."""
@@ -42,7 +46,8 @@ def read(
     """Every known setting by its dotted name, converted, with its default where it isn't given.
 
     `given`: nested or dotted names. `removed`: what the product says to names it once had. `product`: its
-    name and version for messages. Raises SettingsError for the first that isn't right.
+    name and version for messages. Raises SettingsError for the first that isn't right, WrongValueError where
+    it is the value.
     """
     if not isinstance(given, dict):
         raise SettingsError(f"{product}: expected settings, got {given!r}")
@@ -57,7 +62,7 @@ def read(
         try:
             values[name] = known[name].convert(value) if value is not None else known[name].default
         except (ValueError, TypeError) as error:
-            raise SettingsError(f"{product}: '{name}': {error}") from error
+            raise WrongValueError(f"{product}: '{name}': {error}") from error
     return values
 
 

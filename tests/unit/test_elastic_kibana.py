@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lab.elastic.kibana.__main__ import main
 from lab.elastic.kibana.configuration import settings
 from lab.elastic.settings import SettingsError
 
@@ -40,6 +41,13 @@ def test_a_kibana_yml_that_is_refused(tmp_path, given, said):
     (tmp_path / "kibana.yml").write_text(json.dumps(given))
     with pytest.raises(SettingsError, match=said):
         settings(tmp_path / "kibana.yml")
+
+
+@pytest.mark.parametrize(("line", "code"), [("server.prt: 1", 64), ("logging.root.level: loud", 78)])
+def test_its_exit_code_tells_an_unknown_setting_from_a_wrong_value(tmp_path, capsys, line, code):
+    (tmp_path / "kibana.yml").write_text(line)
+    assert main(["-c", str(tmp_path / "kibana.yml")]) == code
+    assert capsys.readouterr().err.startswith("FATAL  Error: ")
 
 
 @pytest.mark.parametrize("level", ["all", "fatal", "error", "warn", "info", "debug", "trace", "off"])

@@ -16,24 +16,23 @@ from lab.elastic.kibana.configuration import VERSION
 from lab.elastic.kibana.saved_objects import SavedObjects
 from lab.elastic.kibana.server import Kibana
 from lab.elastic.kibana.store import Store
-from lab.elastic.settings import SettingsError
+from lab.elastic.settings import SettingsError, WrongValueError
 
-# Of an unknown setting, in ensure_valid_configuration.ts; of a setting's wrong value Kibana's own is 78.
-_INVALID = 64
+# Kibana's exit codes: of an unknown setting (ensure_valid_configuration.ts), and of a setting's wrong value.
+_UNKNOWN, _WRONG = 64, 78
 
 
-def main() -> int:
-    """Serve until SIGTERM; the exit code."""
+def main(words: list[str] | None = None) -> int:
+    """Serve until SIGTERM; the exit code. `words`: of the command line, the program's own when None."""
     parser = argparse.ArgumentParser("kibana", allow_abbrev=False)
     parser.add_argument(
         "-c", "--config", default=f"{os.environ.get('KBN_PATH_CONF', '/etc/kibana')}/kibana.yml"
     )
     parser.add_argument("--version", action="store_true")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     if given.version:
         print(f"{VERSION} (the lab's stand-in)")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         found = configuration.settings(Path(given.config))
         data = Path(found["path.data"])
@@ -43,10 +42,11 @@ def main() -> int:
         server = Kibana(address, name, Store(found), SavedObjects(data / "saved_objects.ndjson"))
     except SettingsError as error:
         print(f"FATAL  Error: {error}", file=sys.stderr)
-        return _INVALID
+        return _WRONG if isinstance(error, WrongValueError) else _UNKNOWN
     except OSError as error:
         print(f"FATAL  Error: {error}", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"Kibana is now available at http://{address[0]}:{address[1]}", flush=True)
     server.serve_forever()
     return 0

@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lab.elastic.settings import Setting, SettingsError, boolean, load, mapping, number, read, text, texts
+from lab.elastic.settings import (
+    Setting,
+    SettingsError,
+    WrongValueError,
+    boolean,
+    load,
+    mapping,
+    number,
+    read,
+    text,
+    texts,
+)
 
 VERSION = "8.19.21"
 
@@ -87,16 +98,16 @@ def settings(path: Path) -> dict[str, Any]:
         if match := re.match(r"'([^']+)' is no setting", str(error)):
             raise SettingsError(_unknown(match[1])) from error
         if match := re.match(r"Kibana 8\.19: '((?:xpack\.)?\w+)\.([^']+)': (.*)", str(error)):
-            raise SettingsError(f"[config validation of [{match[1]}].{match[2]}]: {match[3]}") from error
+            raise WrongValueError(f"[config validation of [{match[1]}].{match[2]}]: {match[3]}") from error
         raise
     if found["elasticsearch.username"] == "elastic":
-        raise SettingsError(
+        raise WrongValueError(
             '[config validation of [elasticsearch].username]: value of "elastic" is forbidden. '
             "This is a superuser account that cannot write to system indices that Kibana needs to function. "
             "Use a service account token instead."
         )
     if found["elasticsearch.serviceAccountToken"] and found["elasticsearch.username"]:
-        raise SettingsError(
+        raise WrongValueError(
             "[config validation of [elasticsearch].serviceAccountToken]: "
             'serviceAccountToken cannot be specified when "username" is also set.'
         )
