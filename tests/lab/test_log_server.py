@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.lab.fleet import wait_for
+from lab.preflight import free_port
+from tests.lab.fleet import run, wait_for
 
 UNITS = ("elasticsearch", "kibana", "logstash", "filebeat")
 
@@ -32,8 +33,8 @@ def ask(fleet, elk, tmp_path):
     (tmp_path / "ca.pem").write_bytes(body.read())
     name = fleet.settings.host_name("elk")
 
-    def get(port, path, user="", password=""):
-        where = ["--cacert", tmp_path / "ca.pem", "--resolve", f"{name}:{port}:{elk.private_address}"]
+    def get(port, path, user="", password="", at=elk.private_address):
+        where = ["--cacert", tmp_path / "ca.pem", "--resolve", f"{name}:{port}:{at}"]
         command = [
             "curl",
             "-sS",
@@ -53,6 +54,22 @@ def ask(fleet, elk, tmp_path):
         return int(status), answer
 
     return get
+
+
+@pytest.fixture
+def forwarded(fleet, elk):
+    """A port of this machine that leads to Kibana's by the release server, as docs/log-server.md has it."""
+    (release,) = fleet.members("release")
+    port, ssh = free_port(8443), fleet.settings.ssh
+    options = ["ExitOnForwardFailure=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"]
+    way = f"127.0.0.1:{port}:{fleet.settings.host_name('elk')}:443"
+    command = ["ssh", "-N", *(f"-o{option}" for option in options), "-i", ssh.private_key, "-L", way]
+    with subprocess.Popen([*command, f"{ssh.user}@{release.private_address}"]) as process:
+        try:
+            wait_for("the way is open", lambda: run("ss", "-Hltn", f"sport = :{port}").stdout, seconds=20)
+            yield port
+        finally:
+            process.terminate()
 
 
 def secret(fleet, name):
@@ -80,6 +97,12 @@ def test_kibana_has_what_converge_gave_it(fleet, ask):
 
     found = wait_for("the dashboard is there", dashboard, seconds=60)
     assert found["attributes"]["title"] == "The fleet"
+
+
+def test_who_is_let_in_by_the_release_server_looks_through_it(fleet, ask, forwarded):
+    reader = ("reader", secret(fleet, "reader-password"))
+    assert ask(forwarded, "/", at="127.0.0.1")[0] == 401
+    assert ask(forwarded, "/api/status", *reader, at="127.0.0.1")[0] == 200
 
 
 def test_elasticsearch_knows_how_logs_are_stored(fleet, ask):
