@@ -87,6 +87,14 @@ def test_security_upgrades_come_by_themselves(host):
     assert host.service("apt-daily-upgrade.timer").is_enabled
 
 
+def test_the_journal_is_a_spool_as_large_as_the_settings_say(fleet, host):
+    said = host.check_output("journalctl -o cat -u systemd-journald").splitlines()
+    # What journald made of its configuration: it passes over what it does not understand, and says so.
+    assert not [line for line in said if "Unknown" in line or "Failed to parse" in line]
+    last = [line for line in said if line.startswith("System Journal (")][-1]
+    assert f"max {100 * fleet.settings.logs.spool_days}M" in last.replace(".0M", "M")
+
+
 def test_time_zone_and_locale_are_the_settings(fleet, host):
     assert host.check_output("readlink /etc/localtime") == f"/usr/share/zoneinfo/{fleet.settings.timezone}"
     assert f"LANG={fleet.settings.locale}" in host.file("/etc/default/locale").content_string
