@@ -55,21 +55,12 @@ def query(wanted: Wanted) -> Query:
     if wanted.level:
         clauses.append({"terms": {"log.level": at_least(wanted.level)}})
     if wanted.request:
-        clauses.append(_of_request(wanted.request))
+        clauses.append({"term": {"http.request.id": wanted.request}})
     if wanted.text:
         # Paths are asked for more often than regular expressions.
         text = re.sub(r"(?<!\\)/", r"\\/", wanted.text)
         clauses.append({"query_string": {"query": text, "default_operator": "AND"}})
     return {"bool": {"filter": clauses}}
-
-
-def _of_request(request: str) -> Query:
-    """Lines with its id; and what Postgres says of its queries, which bear it in a comment."""
-    statement = {
-        "multi_match": {"query": request, "type": "phrase", "fields": ["message", "database.statement"]}
-    }
-    of_postgres = {"bool": {"filter": [{"term": {"service.name": "postgres"}}, statement]}}
-    return {"bool": {"should": [{"term": {"http.request.id": request}}, of_postgres]}}
 
 
 def between(asked: Query, after: Heads, to: Heads) -> Query:

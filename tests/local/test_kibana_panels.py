@@ -89,8 +89,7 @@ ONE_REQUEST = [
     line("app.log", "i-0app1", after(FIRST, 71), "room made", "chat", **OF_REQUEST),
     line("app.log", "i-0app1", after(FIRST, 72), "request answered", "chat", **http(200, 40, REQUEST)),
     nginx("i-0app1", after(FIRST, 74), 200, 50, f"{REQUEST[:-1]}e"),
-    # Postgres has the id in a comment alone.
-    line("postgresql.log", "i-0db", after(FIRST, 70), f"/* request {REQUEST} */ SELECT 1", "postgres"),
+    line("postgresql.log", "i-0db", after(FIRST, 71.5), "duration: 3 ms", "postgres", **OF_REQUEST),
 ]
 FLEET = [
     line(dataset, f"i-{n:03}", after(NOW, n - ago), service="chat")
@@ -262,7 +261,12 @@ def test_the_search_finds_exactly_one_request_s_lines_in_order(node):
     assert source["query"]["query"].count("*") == 1
     query = source["query"] | {"query": source["query"]["query"].replace("*", REQUEST)}
     found = search(node, view, query, sort=[dict(one["sort"])])["hits"]["hits"]
-    assert [hit["_source"]["message"] for hit in found] == ["room made", "request answered", "GET / 200"]
+    assert [hit["_source"]["message"] for hit in found] == [
+        "room made",
+        "duration: 3 ms",
+        "request answered",
+        "GET / 200",
+    ]
 
 
 def test_each_data_view_finds_its_lines_and_their_time(node):

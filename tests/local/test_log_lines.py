@@ -110,6 +110,8 @@ POSTGRES = {
     "statement": "SELECT 1",
     "backend_type": "client backend",
 }
+SLOW = {"error_severity": "LOG", "backend_type": "client backend"}
+TOOK = "duration: 3.1 ms  execute <unnamed>: "
 JOURNAL = {"input": {"type": "journald"}, "systemd": {"unit": "x.service"}}
 STANDARD = {
     "nginx": (
@@ -142,6 +144,38 @@ STANDARD = {
             "process": {"pid": 7},
             "error": {"code": "57014"},
             "database": {"statement": "SELECT 1"},
+            "line": {"backend_type": "client backend"},
+        },
+    ),
+    "postgres.statement": (
+        {"message": json.dumps(POSTGRES | {"statement": "/* request r-1 */ SELECT '/* request r-2 */ '"})},
+        {
+            "message": "said",
+            "log": {"level": "warn"},
+            "service": {"environment": "lab", "name": "postgres"},
+            "http": {"request": {"id": "r-1"}},
+            "process": {"pid": 7},
+            "error": {"code": "57014"},
+            "database": {"statement": "/* request r-1 */ SELECT '/* request r-2 */ '"},
+            "line": {"backend_type": "client backend"},
+        },
+    ),
+    "postgres.slow": (
+        {"message": json.dumps({**SLOW, "message": f"{TOOK}/* request r-1 */ SELECT 1"})},
+        {
+            "message": f"{TOOK}/* request r-1 */ SELECT 1",
+            "log": {"level": "info"},
+            "service": {"environment": "lab", "name": "postgres"},
+            "http": {"request": {"id": "r-1"}},
+            "line": {"backend_type": "client backend"},
+        },
+    ),
+    "postgres.said": (
+        {"message": json.dumps({**SLOW, "message": f"{TOOK}SELECT ': /* request of mine */ '"})},
+        {
+            "message": f"{TOOK}SELECT ': /* request of mine */ '",
+            "log": {"level": "info"},
+            "service": {"environment": "lab", "name": "postgres"},
             "line": {"backend_type": "client backend"},
         },
     ),

@@ -86,8 +86,8 @@ def fill(node):
         node,
         "postgresql.log",
         document(2, "checkpoint", level="warning", **postgres),
-        document(20.010, SLOW, offset=1, **postgres),
-        document(20.011, OTHER, offset=2, **postgres),
+        document(20.010, SLOW, offset=1, **postgres, **during),
+        document(20.011, OTHER, offset=2, **postgres, http={"request": {"id": f"{REQUEST[:-1]}e"}}),
     )
     put(node, "system.journal", document(-3600, "long ago", host="i-3", role="db"))
     # Lines of the journal stand in no file, and many come in one moment.
