@@ -1,26 +1,18 @@
-"""config_files against a real shell: what it reads and changes, and what is left when it is killed."""
+"""config_files against a real shell: what it reads and changes, and what it refuses."""
 
-import grp
 import os
-import pwd
-import shutil
-import subprocess
-import textwrap
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 from pyinfra.api.exceptions import FactProcessError, OperationValueError
 
 from tasks.lib.files import Absent, Directory, File, Link, apply_command, pack
 from tasks.lib.files_state import parse
-from tasks.lib.files_wanted import resolve, resolve_set
+from tasks.lib.files_wanted import resolve
 from tasks.lib.services import markers
-from tasks.lib.shell import checked_path, command_line
+from tasks.lib.shell import checked_path
+from tests.local.files_shell import GROUP, Shell, different, entries, file, folder, read
 
-OWNER = pwd.getpwuid(os.getuid()).pw_name
-GROUP = grp.getgrgid(os.getgid()).gr_name
 ODD_NAMES = [
     "with space",
     "it's",
@@ -34,71 +26,6 @@ ODD_NAMES = [
     "*",
     "%s",
 ]
-
-
-def file(path, content="new\n", **more):
-    return File(str(path), content=content, owner=OWNER, group=GROUP, **more)
-
-
-def folder(path, mode="755"):
-    return Directory(str(path), owner=OWNER, group=GROUP, mode=mode)
-
-
-def entries(*wanted):
-    return resolve_set(wanted, {})
-
-
-def read(wanted):
-    """What the fact says of the paths of `wanted`, through the real script."""
-    paths = [entry.asked for entry in wanted]
-    output = subprocess.run(
-        ["sh", "-c", command_line("files_state.sh", *paths)], capture_output=True, check=True, timeout=20
-    ).stdout
-    return parse(paths, output.decode("ascii").splitlines())
-
-
-def different(wanted):
-    now = read(wanted)
-    return [entry for entry in wanted if not entry.stands(now.get(entry.asked))]
-
-
-class Shell:
-    """Runs the command of the operation as pyinfra would, with the run directory below a temporary folder."""
-
-    def __init__(self, root):
-        self.run = root / "run"
-        self.pid = root / "pid"
-
-    def start(self, wanted, check="", marks=("restart/site.service",), stdin=None, path=None):
-        command = apply_command(wanted, check, list(marks), run=str(self.run))
-        process = subprocess.Popen(
-            ["sh", "-c", f"echo $$ > '{self.pid}'\n{command.get_raw_value()}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PATH": path or os.environ["PATH"]},
-        )
-        with suppress(BrokenPipeError):  # whoever is killed at once reads nothing
-            process.stdin.write(pack(wanted) if stdin is None else stdin)
-            process.stdin.close()
-        process.stdin = None
-        return process
-
-    def apply(self, wanted, **more):
-        process = self.start(wanted, **more)
-        out, err = process.communicate(timeout=60)
-        return process.returncode, out + err
-
-    def marks(self):
-        return sorted(
-            str(path.relative_to(self.run))
-            for kind in ("restart", "reload")
-            for path in self.run.glob(f"{kind}/*")
-        )
-
-    def left_behind(self, root):
-        return [path for path in root.rglob("*") if "corral-new" in path.name] + list(self.run.glob("stage*"))
 
 
 @pytest.fixture
@@ -260,7 +187,7 @@ def test_the_check_sees_the_new_set_while_others_see_the_old(shell, etc, tmp_pat
 def test_what_a_purged_folder_should_not_have_goes_and_its_folders_stay(shell, etc, tmp_path, check):
     (etc / "in.d").mkdir()
     wanted = entries(
-        Directory(str(etc / "in.d"), owner=OWNER, group=GROUP, purge=True),
+        folder(etc / "in.d", purge=True),
         file(etc / "in.d" / "a.yml"),
         Link(str(etc / "in.d" / "b.yml"), target="a.yml"),
         Absent(str(etc / "in.d" / "old.yml")),
@@ -293,7 +220,7 @@ def test_a_link_in_the_place_of_a_purged_folder_is_left_to_people(shell, etc):
     (etc / "real").mkdir()
     (etc / "real" / "treasure").touch()
     (etc / "in.d").symlink_to("real")
-    wanted = entries(Directory(str(etc / "in.d"), owner=OWNER, group=GROUP, purge=True))
+    wanted = entries(folder(etc / "in.d", purge=True))
     assert different(wanted) == wanted
     assert "is a file or link and should be a folder" in shell.apply(wanted)[1]
     assert (etc / "real" / "treasure").exists()
@@ -351,67 +278,6 @@ def test_two_converges_of_a_host_take_turns(shell, etc, tmp_path):
     assert (etc / "one").read_text() == "second\n"
     first.communicate()
     second.communicate()
-
-
-# No two of these ever run at once, so their count is exact.
-KILLED_AT = ["chmod", "chown", "cp", "ln", "mkdir", "mv", "readlink", "rm", "sha256sum", "sync", "tar"]
-
-
-def shims(folder, pid_file, at):
-    """Commands that stand before the real ones and count their calls; call number `at` kills the script."""
-    folder.mkdir()
-    (folder / "count").write_text("0\n")
-    for name in KILLED_AT:
-        (folder / name).write_text(
-            textwrap.dedent(f"""\
-                #!/bin/sh
-                read -r count <'{folder}/count'
-                count=$((count + 1))
-                echo $count >'{folder}/count'
-                [ $count != {at} ] || {{ read -r pid <'{pid_file}'; kill -9 "$pid"; exit 9; }}
-                exec {shutil.which(name)} "$@"
-                """)
-        )
-        (folder / name).chmod(0o755)
-    return f"{folder}:{os.environ['PATH']}"
-
-
-def killed_at(root, at):
-    """Lets a converge die at its command number `at` (0: none), looks, repairs. Says how many it called."""
-    etc = root / "etc"
-    etc.mkdir(parents=True)
-    shell = Shell(root)
-    (etc / "old").write_text("old\n")
-    wanted = entries(
-        folder(etc / "d"), file(etc / "old"), file(etc / "d" / "added"), Link(str(etc / "l"), target="x")
-    )
-    path = shims(root / "bin", shell.pid, at)
-    code, _ = shell.apply(wanted, check=f"grep -qx new '{etc}/old'", path=path)
-    assert (code == 0) == (at == 0), at
-
-    # Nothing half-written: each file is wholly old or wholly new; and where anything is new, a marker is
-    # left.
-    assert (etc / "old").read_text() in {"old\n", "new\n"}, at
-    assert not (etc / "d" / "added").exists() or (etc / "d" / "added").read_text() == "new\n", at
-    pending = different(wanted)
-    if len(pending) < len(wanted):
-        assert shell.marks() == ["restart/site.service"], at
-
-    # The next converge reads the state anew and finishes the work.
-    if pending:
-        assert shell.apply(pending) == (0, ""), at
-        assert shell.left_behind(root) == [], at
-    assert different(wanted) == [], at
-    assert shell.marks() == ["restart/site.service"], at
-    return int((root / "bin" / "count").read_text())
-
-
-def test_killed_at_any_step_it_leaves_whole_files_and_the_next_run_repairs_it(tmp_path):
-    steps = killed_at(tmp_path / "0", 0)
-    assert steps > 30, "the shims are not called any more"
-    with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(killed_at, tmp_path / str(at), at) for at in range(1, steps + 1)]:
-            done.result()
 
 
 def test_a_mistake_of_a_task_is_named_before_any_host_is_changed(tmp_path):
