@@ -19,6 +19,10 @@ class SettingsError(Exception):
     """A setting that the product refuses, or that its stand-in does not know."""
 
 
+class UnknownSettingError(SettingsError):
+    """A setting that there is not."""
+
+
 class WrongValueError(SettingsError):
     """A setting that there is, with a value that it can't have."""
 
@@ -46,8 +50,8 @@ def read(
     """Every known setting by its dotted name, converted, with its default where it isn't given.
 
     `given`: nested or dotted names. `removed`: what the product says to names it once had. `product`: its
-    name and version for messages. Raises SettingsError for the first that isn't right, WrongValueError where
-    it is the value.
+    name and version for messages. Raises UnknownSettingError or WrongValueError for the first that isn't
+    right, SettingsError for what is no settings at all, or was removed.
     """
     if not isinstance(given, dict):
         raise SettingsError(f"{product}: expected settings, got {given!r}")
@@ -58,7 +62,7 @@ def read(
         ):
             raise SettingsError(said)
         if name not in known:
-            raise SettingsError(f"'{name}' is no setting of {product} that the lab's stand-in knows")
+            raise UnknownSettingError(f"'{name}' is no setting of {product} that the lab's stand-in knows")
         try:
             values[name] = known[name].convert(value) if value is not None else known[name].default
         except (ValueError, TypeError) as error:

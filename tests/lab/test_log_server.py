@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from lab.preflight import free_port
 from tests.lab.fleet import run, wait_for
+from tests.local.ports import free_port
 
 UNITS = ("elasticsearch", "kibana", "logstash", "filebeat")
 
@@ -60,7 +60,7 @@ def ask(fleet, elk, tmp_path):
 def forwarded(fleet, elk):
     """A port of this machine that leads to Kibana's by the release server, as docs/log-server.md has it."""
     (release,) = fleet.members("release")
-    port, ssh = free_port(8443), fleet.settings.ssh
+    port, ssh = free_port(), fleet.settings.ssh
     options = ["ExitOnForwardFailure=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"]
     way = f"127.0.0.1:{port}:{fleet.settings.host_name('elk')}:443"
     command = ["ssh", "-N", *(f"-o{option}" for option in options), "-i", ssh.private_key, "-L", way]

@@ -171,9 +171,13 @@ STANDARD = {
         },
     ),
     "postgres.said": (
-        {"message": json.dumps({**SLOW, "message": f"{TOOK}SELECT ': /* request of mine */ '"})},
         {
-            "message": f"{TOOK}SELECT ': /* request of mine */ '",
+            "message": json.dumps(
+                {**SLOW, "message": f"{TOOK}SELECT ': /* request of mine */ ', ': /* request r-9 */ '"}
+            )
+        },
+        {
+            "message": f"{TOOK}SELECT ': /* request of mine */ ', ': /* request r-9 */ '",
             "log": {"level": "info"},
             "service": {"environment": "lab", "name": "postgres"},
             "line": {"backend_type": "client backend"},

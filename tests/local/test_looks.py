@@ -27,7 +27,8 @@ def spoil():
     yield StringCommand(f"echo another >{PLACE}/third; touch {PLACE}/fourth")
 
 def first():
-    config_files(name="First", files=[Directory(f"{PLACE}/one", **OURS)])
+    own = Directory(f"{PLACE}/own", purge=True, **OURS)
+    config_files(name="First", files=[Directory(f"{PLACE}/one", **OURS), own])
     config_files(name="Second", files=[File(f"{PLACE}/one/second", content=str(host.data.second), **OURS)])
 
 def last():

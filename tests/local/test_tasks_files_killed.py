@@ -9,7 +9,20 @@ from tasks.lib.files import Link
 from tests.local.files_shell import Shell, different, entries, file, folder
 
 # No two of these ever run at once, so their count is exact.
-KILLED_AT = ["chmod", "chown", "cp", "ln", "mkdir", "mv", "readlink", "rm", "sha256sum", "sync", "tar"]
+KILLED_AT = [
+    "chmod",
+    "chown",
+    "cp",
+    "ln",
+    "mkdir",
+    "mknod",
+    "mv",
+    "readlink",
+    "rm",
+    "sha256sum",
+    "sync",
+    "tar",
+]
 
 
 def shims(folder, pid_file, at):

@@ -46,6 +46,18 @@ def test_no_path_is_declared_by_two_tasks(role):
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_what_is_purged_is_no_place_for_another_task_s_files(role):
+    sets = declared(role).files
+    purged = {
+        (name, path) for name, found in sets.items() for path, each in found.items() if each.asked != path
+    }
+    assert purged == {("Configure Filebeat and what it reads", "/etc/filebeat/inputs.d")}
+    for name, folder in purged:
+        strangers = [path for other, found in sets.items() if other != name for path in found]
+        assert not [path for path in strangers if path.startswith(f"{folder}/")]
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_a_converge_needs_few_operations(role):
     # Each is one command when there is nothing to do; `bench/noop` counts them on real hosts.
     assert len(declared(role).operations) <= {"elk": 48}.get(role, 32)

@@ -43,8 +43,17 @@ def test_a_kibana_yml_that_is_refused(tmp_path, given, said):
         settings(tmp_path / "kibana.yml")
 
 
-@pytest.mark.parametrize(("line", "code"), [("server.prt: 1", 64), ("logging.root.level: loud", 78)])
-def test_its_exit_code_tells_an_unknown_setting_from_a_wrong_value(tmp_path, capsys, line, code):
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("server.prt: 1", 64),
+        ("logging.quiet: true", 64),
+        ("server.port: x", 78),
+        ("logging.root.level: loud", 1),
+        ("{", 1),
+    ],
+)
+def test_its_exit_code_tells_what_is_wrong(tmp_path, capsys, line, code):
     (tmp_path / "kibana.yml").write_text(line)
     assert main(["-c", str(tmp_path / "kibana.yml")]) == code
     assert capsys.readouterr().err.startswith("FATAL  Error: ")

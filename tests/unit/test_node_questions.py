@@ -22,15 +22,19 @@ def test_files_of_many_questions_are_asked_for_at_once_and_none_is_lost(tmp_path
     paths = [str(tmp_path / name) for name in ("one", "two", "the third")]
     for path in paths:
         (tmp_path / path).write_text("as it was")
-    text = script(noted(("files_state.sh", paths[0]), ("files_state.sh", *paths[1:])))
+    (tmp_path / "purged").mkdir()
+    asked = [("files_state.sh", paths[0]), ("files_state.sh", *paths[1:], f"{tmp_path}/purged/")]
+    text = script(noted(*asked))
     assert text.count("\nset -- ") == 1
     seen = [answer(text)]
+    (tmp_path / "purged/stranger").touch()
+    seen.append(answer(text))
     for path in paths:
         (tmp_path / path).write_text("otherwise")
         seen.append(answer(text))
     (tmp_path / "one").unlink()
     seen.append(answer(text))
-    assert len(set(seen)) == len(paths) + 2
+    assert len(set(seen)) == len(paths) + 3
 
 
 def test_units_are_asked_for_at_once_by_each_directory_of_marks(tmp_path):

@@ -16,10 +16,11 @@ from lab.elastic.kibana.configuration import VERSION
 from lab.elastic.kibana.saved_objects import SavedObjects
 from lab.elastic.kibana.server import Kibana
 from lab.elastic.kibana.store import Store
-from lab.elastic.settings import SettingsError, WrongValueError
+from lab.elastic.settings import SettingsError, UnknownSettingError, WrongValueError
 
-# Kibana's exit codes: of an unknown setting (ensure_valid_configuration.ts), and of a setting's wrong value.
-_UNKNOWN, _WRONG = 64, 78
+# Kibana's exit codes (ensure_valid_configuration.ts). What is wrong with its log, or with the whole file, it
+# finds before it looks at all settings: then its code is 1.
+_CODES = {UnknownSettingError: 64, WrongValueError: 78}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(words: list[str] | None = None) -> int:
         server = Kibana(address, name, Store(found), SavedObjects(data / "saved_objects.ndjson"))
     except SettingsError as error:
         print(f"FATAL  Error: {error}", file=sys.stderr)
-        return _WRONG if isinstance(error, WrongValueError) else _UNKNOWN
+        return _CODES.get(type(error), 1)
     except OSError as error:
         print(f"FATAL  Error: {error}", file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from lab.elastic.settings import (
     Setting,
     SettingsError,
+    UnknownSettingError,
     WrongValueError,
     boolean,
     load,
@@ -96,9 +97,13 @@ def settings(path: Path) -> dict[str, Any]:
         found = read(load(path.read_text(), str(path)) or {}, _SETTINGS, "Kibana 8.19", removed)
     except SettingsError as error:
         if match := re.match(r"'([^']+)' is no setting", str(error)):
-            raise SettingsError(_unknown(match[1])) from error
+            raise UnknownSettingError(_unknown(match[1])) from error
+        if str(error) in removed.values():
+            raise UnknownSettingError(str(error)) from error
         if match := re.match(r"Kibana 8\.19: '((?:xpack\.)?\w+)\.([^']+)': (.*)", str(error)):
-            raise WrongValueError(f"[config validation of [{match[1]}].{match[2]}]: {match[3]}") from error
+            # How it logs, it reads before everything else.
+            kind = SettingsError if match[1] == "logging" else WrongValueError
+            raise kind(f"[config validation of [{match[1]}].{match[2]}]: {match[3]}") from error
         raise
     if found["elasticsearch.username"] == "elastic":
         raise WrongValueError(
