@@ -15,7 +15,9 @@ pytestmark = pytest.mark.usefixtures("left_alone", "hung")
 STATE = "/var/lib/corral/node"
 FINGERPRINT = "/opt/corral/current/files/node/fingerprint"
 SAID = "journalctl --no-pager -n 60 -u corral-converge >&2"
-TICK = f"{{ systemctl start corral-converge.service || {{ {SAID}; false; }}; }}"
+LOCK = "/run/corral/converge.lock"
+# A push holds the lock up to a second longer than its connection; a tick would leave the host to it.
+TICK = f"{{ flock -w 60 {LOCK} true; systemctl start corral-converge.service || {{ {SAID}; false; }}; }}"
 # Each kind of thing that tasks manage, and how somebody may spoil one of it.
 DRIFT = {
     "a file's content": "echo '# by hand' >>/etc/nginx/nginx.conf",
@@ -113,15 +115,17 @@ def test_each_kind_of_drift_is_another_fingerprint_and_one_tick_repairs_it_all(f
 
 
 def test_push_and_a_nodes_own_converge_wait_for_each_other(fleet, node):
-    fleet.shell(node, f"rm {STATE}/fingerprint; systemctl start --no-block corral-converge.service")
+    start = "systemctl start --no-block corral-converge.service"
+    fleet.shell(node, f"flock -w 60 {LOCK} true; rm {STATE}/fingerprint; {start}")
     assert fleet.converge("--limit", node.private_address).changed == {}
     assert fingerprint(fleet, node) == remembered(fleet, node), "push came after the node was done"
-    hold = "flock /run/corral/converge.lock sleep 5"
-    fleet.shell(node, f"setsid sh -c '{hold}' >/dev/null 2>&1 </dev/null &")
     before = report(fleet, node)
-    fleet.shell(node, f"rm {STATE}/fingerprint; sleep 1; {TICK}")
+    hold = f"flock -w 60 {LOCK} true; setsid flock {LOCK} sleep 5 >/dev/null 2>&1 </dev/null &"
+    held = f"while flock -n {LOCK} true; do sleep 0.02; done"
+    fleet.shell(node, f"{hold} {held}; rm {STATE}/fingerprint; systemctl start corral-converge.service")
     assert report(fleet, node) == before, "the tick left the host to who holds the lock"
-    fleet.shell(node, f"sleep 5; {TICK}")
+    assert remembered(fleet, node) == ""
+    fleet.shell(node, TICK)
     assert fingerprint(fleet, node) == remembered(fleet, node)
 
 

@@ -12,12 +12,12 @@ from corral.releases import bad, choice, store
 from corral.releases.bucket import Bucket
 from corral.rollout import lock
 from tests.lab.fleet import BIN, ROOT, run, wait_for
+from tests.lab.test_nodes import TICK
 from tests.shared.crowd import crowd as shared_crowd
 from tests.shared.variants import CRASHES, DIES, Variants
 
 pytestmark = pytest.mark.usefixtures("left_alone")
 
-TICK = "systemctl start corral-converge.service"
 ASK = "curl -fsS http://127.0.0.1:3000/readyz"
 HOLD = "/var/lib/corral/release-hold"
 DATABASE = "postgresql@17-main.service"
