@@ -1,14 +1,18 @@
 """Any server may be terminated at any moment: the next one configures itself, or says why it can't."""
 
 import json
+import time
 
 import pytest
 
 from lab.hosts import present
 from lab.observe import memory
 from tests.lab.fleet import run, wait_for
+from tests.lab.test_logging import found
 from tests.lab.test_nodes import TICK, report
 from tests.lab.visitors import Visitors
+
+pytestmark = pytest.mark.usefixtures("hung")
 
 SERVES = 240  # seconds at most, on a machine that does other things too; bench/boot.py measures it
 
@@ -40,6 +44,16 @@ def pending(fleet):
     ]
     states = {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
     return {instance for instance, state in states.items() if state.startswith("Pending")}
+
+
+@pytest.fixture(scope="module")
+def hung(fleet):
+    """The release server. Its Filebeat hangs while these tests run: after the last that shows."""
+    (member,) = fleet.members("release")
+    wait_for("it was heard", lambda: fleet.status()[member.instance_id]["logs"], seconds=150)
+    fleet.shell(member, "systemctl kill --signal=STOP filebeat")
+    yield member
+    fleet.shell(member, "systemctl kill --signal=CONT filebeat")
 
 
 @pytest.fixture
@@ -121,6 +135,24 @@ def test_a_damaged_bundle_is_abandoned_and_nothing_of_it_runs(fleet, two):
         s3.put_object(Bucket=bucket, Key=pointer, Body=before)
         s3.delete_object(Bucket=bucket, Key=other["key"])
     assert new not in grown(fleet, 3), "what came after it found the whole bundle"
+
+
+def test_whose_forwarder_hangs_its_ticks_do_not_see_but_status_tells_after_five_minutes(fleet, hung):
+    fleet.shell(hung, TICK)
+    before = report(fleet, hung)
+    fleet.shell(hung, TICK)
+    assert report(fleet, hung) == before, "there is nothing that a tick can find"
+
+    def silent():
+        return [text for text in fleet.status()[hung.instance_id]["problems"] if "No logs" in text]
+
+    stopped = time.monotonic()
+    (text,) = wait_for("status says so", silent, seconds=420)
+    assert text.startswith("No logs for ")
+    back = f"it is back after {stopped}"
+    fleet.shell(hung, f"logger {back}; systemctl kill --signal=CONT filebeat")
+    wait_for("what it wrote meanwhile is found", lambda: found(fleet, hung, back), seconds=60)
+    wait_for("all is well", lambda: not fleet.status()[hung.instance_id]["problems"], seconds=150)
 
 
 def console(instance):

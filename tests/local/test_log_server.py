@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.local.elastic import ROOT, Program, until
-from tests.local.log_server import declared, log_server, put_objects, written
+from tests.local.log_server import PLANTER, declared, log_server, put_objects, written
 from tests.local.ports import free_port
 
 WRONG = {"path": "/_index_template/wrong", "body": {"index_patterns": []}}
@@ -134,6 +134,9 @@ def visit(node, port, path="/", user="", password=""):
 def test_who_has_an_account_sees_logs_and_what_converge_put_into_kibana(node, tmp_path):
     (tmp_path / "objects.ndjson").write_text(declared().text("/etc/corral/kibana/objects.ndjson"))
     (tmp_path / "operator").write_text("secret")
+    assert put_objects(node).returncode == 0
+    line = {"@timestamp": "2026-11-26T00:00:00Z", "message": "hello", "host": {"name": "i-1"}}
+    assert node.ask("POST", "/logs-first-lab/_doc?refresh=true", line, **PLANTER)[0] == 201
     with (
         kibana(node, tmp_path) as inner,
         door(node, tmp_path, inner) as port,
