@@ -6,7 +6,7 @@ import ssl
 import urllib.request
 
 from tasks.lib.templates import render
-from tests.local.elastic import Program
+from tests.local.elastic import Program, until
 from tests.local.elastic_store import Store, number_of
 from tests.local.ports import free_port
 
@@ -33,6 +33,11 @@ def client(authority, port):
     context.load_cert_chain(*authority.pair("app-1"))
     raw = socket.create_connection(("127.0.0.1", port), timeout=30)
     return context.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
+def listens(port):
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Logstash:
@@ -81,6 +86,8 @@ class Logstash:
         return [json.loads(each) for path in folder.glob("*.log") for each in path.read_text().splitlines()]
 
     def stats(self):
+        """What it says of its pipeline: its API answers a moment after its input does."""
+        until(lambda: listens(self.ports["api"]), "no API of Logstash")
         url = f"http://127.0.0.1:{self.ports['api']}/_node/stats/pipelines"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)["pipelines"]["main"]
@@ -89,5 +96,4 @@ class Logstash:
         return len(self.store.documents) >= count
 
     def listens(self):
-        with socket.socket() as attempt:
-            return attempt.connect_ex(("127.0.0.1", self.ports["beats"])) == 0
+        return listens(self.ports["beats"])
