@@ -1,5 +1,6 @@
 """What the API says of a load balancer: listeners, target groups, targets, and whence it speaks."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,6 @@ def read(said: Mapping[str, Any], address: str, elbv2: Any, ec2: Any, acm: Any) 
     attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
     tags = elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
     subnets = [zone["SubnetId"] for zone in said["AvailabilityZones"]]
-    groups = elbv2.describe_target_groups()["TargetGroups"]
     return Balancer(
         arn=arn,
         name=said["LoadBalancerName"],
@@ -109,9 +109,7 @@ def read(said: Mapping[str, Any], address: str, elbv2: Any, ec2: Any, acm: Any) 
         },
         attributes={each["Key"]: each["Value"] for each in attributes},
         listeners=tuple(_listeners(arn, elbv2, acm)),
-        target_groups=tuple(
-            _target_group(each, elbv2) for each in groups if each.get("VpcId") == said["VpcId"]
-        ),
+        target_groups=tuple(_target_groups(said["VpcId"], elbv2)),
     )
 
 
@@ -145,6 +143,16 @@ def _listener(said: Mapping[str, Any], acm: Any) -> Listener:
         domains=tuple(domains),
         action=said["DefaultActions"][-1],
     )
+
+
+def _target_groups(vpc: str, elbv2: Any) -> list[TargetGroup]:
+    groups = []
+    for each in elbv2.describe_target_groups()["TargetGroups"]:
+        if each.get("VpcId") == vpc:
+            # It may be deleted since it was listed.
+            with contextlib.suppress(elbv2.exceptions.TargetGroupNotFoundException):
+                groups.append(_target_group(each, elbv2))
+    return groups
 
 
 def _target_group(said: Mapping[str, Any], elbv2: Any) -> TargetGroup:
