@@ -80,10 +80,13 @@ class Receiver:
             self._tls.verify_mode = ssl.CERT_REQUIRED
         self._connections = []
         self._listener = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def stop(self):
         self._listener.shutdown(socket.SHUT_RDWR)
+        # Closed while it still waits, it might wait on whatever gets the file's number next.
+        self._accepting.join()
         self._listener.close()
         for each in self._connections:
             # A stream on it may be read from: close() alone would wait for that.

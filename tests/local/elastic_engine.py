@@ -147,16 +147,21 @@ class Elasticsearch:
         self.notified.bind(str(notify))
         notify.chmod(0o666)
         self._log = (self.folder / "console").open("w+")
-        command = [*self._become, "nice", "-n", "19", self._home / "bin/systemd-entrypoint"]
+        command = [*self._become, "nice", "-n", "5", self._home / "bin/systemd-entrypoint"]
         self.process = subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log)
-        until(self._serves, lambda: (self.folder / "console").read_text()[-3000:], seconds=180)
-        self.notified.settimeout(60)
-        assert self.notified.recv(100) == b"READY=1"
+        try:
+            until(self._serves, lambda: (self.folder / "console").read_text()[-3000:], seconds=300)
+            self.notified.settimeout(60)
+            assert self.notified.recv(100) == b"READY=1"
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def stop(self):
         self.process.terminate()
         # As the unit says: SuccessExitStatus.
-        assert self.process.wait(60) == 143
+        assert self.process.wait(300) == 143
         self.notified.close()
         self._log.close()
 

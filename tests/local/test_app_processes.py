@@ -169,10 +169,12 @@ def asking(app):
     threads = [threading.Thread(target=ask_on) for _ in range(4)]
     for thread in threads:
         thread.start()
-    yield seen, failed
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        yield seen, failed
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_without_a_release_the_unit_starts_and_serves_nothing(app):
@@ -315,7 +317,7 @@ def test_a_current_release_that_crashes_at_boot_is_tried_again(app):
     (directory / "server/main.js").write_text(CRASHES)
     assert "PM2 keeps trying" in app("boot").stderr
     (directory / "server/main.js").write_text(SERVER)
-    for _ in range(100):
+    for _ in range(600):
         try:
             assert app.answer()["release"] == "1.0"
             return
@@ -330,8 +332,9 @@ def test_all_are_told_to_open_their_logs_anew(app):
     log = app.home / "log/console.log"
     log.rename(app.home / "log/console.log.1")
     app("reopen-logs")
-    for _ in range(50):
-        told = {int(line.split()[-1]) for line in log.read_text().splitlines() if "reopened by" in line}
+    for _ in range(600):
+        said = log.read_text().splitlines() if log.exists() else []
+        told = {int(line.split()[-1]) for line in said if "reopened by" in line}
         if told == processes:
             return
         time.sleep(0.1)

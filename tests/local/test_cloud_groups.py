@@ -260,6 +260,8 @@ def test_changes_are_numbered_and_questions_are_not(fleet):
         with urllib.request.urlopen(f"{fleet.api.endpoint}/corral/revision") as answer:
             return int(answer.read())
 
+    # Whoever went in a test before is gone by now, and changes nothing any more.
+    wait_for(lambda: len(fleet.group()["Instances"]) == 2)
     before = number()
     fleet.group()
     fleet.ec2.describe_instances()

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from corral import aws, refresh
 from corral.errors import CorralError
 from lab.cloud import refresh as engine
+from lab.files import write_atomically
 from tests.local.lab_cloud import cloud, wait_for  # noqa: F401
 from tests.shared import simulated
 
@@ -40,7 +41,7 @@ class Fleet:
 
     def healthy(self, *instance_ids):
         seen = {arn: {name: {"state": "healthy"} for name in instance_ids} for arn in self.arns}
-        (self.cloud.state / "target-health.json").write_text(json.dumps(seen))
+        write_atomically(self.cloud.state / "target-health.json", json.dumps(seen))
 
     def complete(self, instance_id, result="CONTINUE"):
         self.scaling.complete_lifecycle_action(
@@ -69,7 +70,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(cloud):  # noqa: F811
     made = Fleet(cloud)
-    wait_for(lambda: list(made.members().values()) == ["InService"] * 2, 15)
+    wait_for(lambda: list(made.members().values()) == ["InService"] * 2)
     return made
 
 
@@ -79,10 +80,12 @@ def settled(fleet):
     stop = threading.Event()
     worker = threading.Thread(target=fleet.work, args=[stop])
     worker.start()
-    refresh.cancel(fleet.settings)
-    wait_for(lambda: list(fleet.members().values()) == ["InService"] * 2, 30)
-    stop.set()
-    worker.join()
+    try:
+        refresh.cancel(fleet.settings)
+        wait_for(lambda: list(fleet.members().values()) == ["InService"] * 2)
+    finally:
+        stop.set()
+        worker.join()
     fleet.most, fleet.least = 0, 9
     return fleet
 
@@ -123,14 +126,14 @@ def test_old_members_go_first_when_fewer_may_serve(settled):
 def test_one_that_is_not_healthy_holds_it_up(settled):
     old = list(settled.members())
     start(settled)
-    new = wait_for(lambda: settled.members().keys() - set(old), 10).pop()
+    new = wait_for(lambda: settled.members().keys() - set(old)).pop()
     settled.healthy(*old)
     settled.complete(new)
-    wait_for(lambda: settled.members()[new] == "InService", 10)
+    wait_for(lambda: settled.members()[new] == "InService")
     time.sleep(2.5)  # more than two looks of the clock
     assert {name: settled.members()[name] for name in old} == dict.fromkeys(old, "InService")
     settled.healthy(*old, new)
-    wait_for(lambda: list(settled.members().values()).count("InService") != 3, 10)
+    wait_for(lambda: list(settled.members().values()).count("InService") != 3)
 
 
 def test_one_that_is_abandoned_ends_it_and_nothing_old_is_touched(settled):
@@ -140,32 +143,32 @@ def test_one_that_is_abandoned_ends_it_and_nothing_old_is_touched(settled):
     with pytest.raises(CorralError, match=either):
         during(settled, start(settled), "ABANDON")
     said = wait_for(
-        lambda: not refresh.newest(settled.settings).under_way and refresh.newest(settled.settings), 10
+        lambda: not refresh.newest(settled.settings).under_way and refresh.newest(settled.settings)
     )
     assert said.status in {"Failed", "Cancelled"}
-    wait_for(lambda: settled.members() == dict.fromkeys(old, "InService"), 30)
+    wait_for(lambda: settled.members() == dict.fromkeys(old, "InService"))
 
 
 def test_a_failure_has_aws_s_words(settled):
     old = settled.members().keys()
     start(settled)
-    new = wait_for(lambda: settled.members().keys() - old, 10).pop()
+    new = wait_for(lambda: settled.members().keys() - old).pop()
     settled.complete(new, "ABANDON")
-    wait_for(lambda: not refresh.newest(settled.settings).under_way, 10)
+    wait_for(lambda: not refresh.newest(settled.settings).under_way)
     said = refresh.newest(settled.settings)
     assert said.status == "Failed"
     assert said.reason.startswith(
         f"Instance {new} failed: Instance failed to complete user's Lifecycle Action"
     )
-    wait_for(lambda: settled.members() == dict.fromkeys(old, "InService"), 30)
+    wait_for(lambda: settled.members() == dict.fromkeys(old, "InService"))
 
 
 def test_it_is_cancelled_and_the_rest_stays(settled):
     old = settled.members().keys()
     start(settled)
-    wait_for(lambda: settled.members().keys() - old, 10)
+    wait_for(lambda: settled.members().keys() - old)
     assert refresh.cancel(settled.settings)
-    wait_for(lambda: settled.members() == dict.fromkeys(old, "InService"), 30)
+    wait_for(lambda: settled.members() == dict.fromkeys(old, "InService"))
     assert (refresh.newest(settled.settings).status, refresh.cancel(settled.settings)) == ("Cancelled", False)
 
 

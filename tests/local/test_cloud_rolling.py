@@ -105,9 +105,11 @@ def test_members_are_replaced_one_by_one_while_enough_serve(stacks):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    status, told = fleet.update(InstanceType="t3.small")
-    done.set()
-    watcher.join()
+    try:
+        status, told = fleet.update(InstanceType="t3.small")
+    finally:
+        done.set()
+        watcher.join()
     assert status == "UPDATE_COMPLETE", stacks.reasons("one-by-one")
     assert min(serving) >= 2
     assert told == [

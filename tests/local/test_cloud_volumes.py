@@ -165,7 +165,7 @@ def test_an_instance_has_its_volumes_until_its_host_is_gone(ebs):
     assert again["PreviousState"]["Name"] == "shutting-down"
 
     shutil.rmtree(host)
-    wait_for(lambda: ebs.state(old) == "terminated", 5)
+    wait_for(lambda: ebs.state(old) == "terminated")
     assert ebs.described(kept)["State"] == "available"
     with refused("InvalidVolume.NotFound"):
         ebs.described(gone)
@@ -182,7 +182,7 @@ def test_a_volume_that_a_host_holds_is_detaching(ebs):
     with refused("VolumeInUse"):
         ebs.attach(volume, second)
     (host / "volumes" / volume).unlink()
-    wait_for(lambda: ebs.described(volume)["State"] == "available", 5)
+    wait_for(lambda: ebs.described(volume)["State"] == "available")
     ebs.attach(volume, second)
 
 
@@ -284,7 +284,7 @@ class Stack:
         self.rest()
 
     def rest(self):
-        wait_for(lambda: not self.found()["StackStatus"].endswith("_IN_PROGRESS"), 20)
+        wait_for(lambda: not self.found()["StackStatus"].endswith("_IN_PROGRESS"))
         return self.found()["StackStatus"]
 
     def found(self):

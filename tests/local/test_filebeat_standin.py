@@ -22,6 +22,13 @@ def numbers(receiver):
     return [event.get("number") for event in receiver.events]
 
 
+def noted(filebeat, path):
+    """Wait until it has noted that the whole file arrived: the receiver has the lines a moment before."""
+    registry = filebeat.folder / "data/registry/filebeat/log.json"
+    wanted = f'"offset": {path.stat().st_size}}}'
+    until(lambda: wanted in registry.read_text(), registry.read_text)
+
+
 def test_lines_come_once_over_mutual_tls_and_in_order_with_who_sent_them(tmp_path, port, authority):
     receiver = Receiver(port, authority)
     filebeat = Filebeat(tmp_path / "app", port, authority, fields={"role": "app"}, tags=["json"])
@@ -32,6 +39,7 @@ def test_lines_come_once_over_mutual_tls_and_in_order_with_who_sent_them(tmp_pat
         with log.open("a") as file:
             file.write(line(3))
         until(lambda: len(receiver.events) == 3, program.log)
+        noted(filebeat, log)
         program.process.terminate()
         assert program.process.wait(20) == 0
         program.start()
@@ -91,6 +99,7 @@ def test_files_that_rotate_twice_in_an_outage_lose_nothing(tmp_path, port, ident
     log.write_text(line(0))
     with filebeat.program() as program:
         until(lambda: numbers(receiver) == [0], program.log)
+        noted(filebeat, log)
         receiver.stop()
         for rotation in (1, 2):
             with log.open("a") as file:

@@ -1,5 +1,6 @@
 """`corral logs` and `corral trace` against a real Elasticsearch: what is asked for comes, in time order."""
 
+import functools
 import json
 import socket
 import threading
@@ -20,7 +21,6 @@ from corral.logs.query import Wanted
 from tests.local.elastic_engine import NAME, node_of_the_package
 from tests.local.ports import free_port
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 REQUEST = "3c1f9a52-7a71-4f60-8d0e-1f1f2f3f4f5f"
 
 
@@ -31,9 +31,15 @@ def node():
         yield node
 
 
+@functools.cache
+def began():
+    """When the first of these tests began: their lines must be of the last quarter of an hour."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
 def at(seconds):
     """A moment, so many seconds after ten minutes ago."""
-    moment = NOW - timedelta(minutes=10) + timedelta(seconds=seconds)
+    moment = began() - timedelta(minutes=10) + timedelta(seconds=seconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -279,7 +279,7 @@ def test_a_killed_build_looks_unfinished_and_the_next_one_clears_it_away(checkou
     script += "build(p.Path(sys.argv[1]), p.Path(sys.argv[2]), 'v1')"
     killed = subprocess.Popen([sys.executable, "-c", script, checkout, out], start_new_session=True)
     try:
-        for _ in range(200):
+        for _ in range(1200):
             if list(out.glob(".building-*/app/node_modules")) or list(out.glob(".building-*/app/build.js")):
                 break
             threading.Event().wait(0.05)

@@ -15,6 +15,7 @@ from corral.releases import bad, store
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
 from corral.rollout import lock, stack, world
+from lab.files import write_atomically
 from tests.local.lab_cloud import cloud  # noqa: F401
 from tests.shared import simulated
 
@@ -74,7 +75,7 @@ def full(environments, cloud):  # noqa: F811
         health = {one: {"state": "healthy"} for one in ids}
         health[ids[0]] |= of_first
         seen = {arn: health for group in groups for arn in group.targets}
-        (cloud.state / "target-health.json").write_text(json.dumps(seen))
+        write_atomically(cloud.state / "target-health.json", json.dumps(seen))
         return next(one.address for one in members if one.instance_id == ids[0])
 
     balance()

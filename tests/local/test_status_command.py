@@ -12,6 +12,7 @@ import pytest
 from corral import aws, fleet
 from corral.members import survey
 from corral.status.look import look
+from lab.files import write_atomically
 from tests.local.lab_cloud import cloud  # noqa: F401
 from tests.shared import simulated
 
@@ -42,7 +43,7 @@ def balance(settings, cloud, members, **of_first):  # noqa: F811
     health = {one.instance_id: {"state": "healthy"} for one in members if one.role == "app"}
     health[min(health)] = {"state": "healthy"} | of_first
     seen = {arn: health for group in groups for arn in group.targets}
-    (cloud.state / "target-health.json").write_text(json.dumps(seen))
+    write_atomically(cloud.state / "target-health.json", json.dumps(seen))
 
 
 @pytest.fixture
