@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from corral.cloudformation import stacks
 from tests.lab.fleet import ROOT, Fleet, run
 from tests.lab.visitors import CHROMIUM
 
 STATE = Path("/var/lib/corral-lab")
+BRANCH = "lab-branch/feature-x"
 # This one wants no lab yet.
 FIRST = "test_base_image.py"
 # These take the fleet or the lab down on purpose, so they come last, and in this order.
@@ -55,6 +57,26 @@ def fleet(no_lab, request):
         run("make", "up", capture=False)
     yield Fleet()
     run("corral", "lab", "down", capture=False)
+
+
+@pytest.fixture(scope="session")
+def branch(fleet):
+    """The environment of the branch Feature/X, from nothing to served; deleted, if no test did that."""
+    run("corral", "stack", "apply", "-y", "-e", "lab-branch", "--branch", "Feature/X")
+    made = Fleet(BRANCH)
+    try:
+        release = run("corral", "release", "build", CORRAL_ENV=BRANCH).stdout.strip()
+        run("corral", "release", "publish", release, CORRAL_ENV=BRANCH)
+        run("corral", "release", "runtimes", "publish", CORRAL_ENV=BRANCH)
+        run("corral", "release", "point", Path(release).name, CORRAL_ENV=BRANCH)
+        run("corral", "bundle", "publish", "--dirty", "--point", CORRAL_ENV=BRANCH)
+        run("corral", "stack", "apply", "-y", CORRAL_ENV=BRANCH)
+        run("corral", "lab", "wait", "-e", BRANCH)
+        run("corral", "lab", "wait", "-e", BRANCH, "--healthy")
+        yield made
+    finally:
+        if stacks.find(made.settings):
+            run("corral", "stack", "delete", "-e", BRANCH, "--yes", made.settings.environment)
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ class Fleet:
         ec2 = self.client("ec2")
         made = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
         try:
-            wait_for(f"{cidr} has a network", lambda: cidr in guarded() and cidr in routed(), seconds=10)
+            wait_for(f"{cidr} has a network", lambda: cidr in guarded() and cidr in routed(), seconds=60)
             yield made
         finally:
             ec2.delete_vpc(VpcId=made)

@@ -2,37 +2,14 @@
 
 import shlex
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
 from corral.cloudformation import expiry, stacks
 from lab.hosts import present
-from tests.lab.fleet import Fleet, guarded, routed, run, wait_for
+from tests.lab.fleet import guarded, routed, run, wait_for
 from tests.lab.visitors import Visitors
-
-REFERENCE = "lab-branch/feature-x"
-
-
-@pytest.fixture(scope="module")
-def branch(fleet):
-    """The environment of the branch Feature/X, from nothing to served; deleted, if no test did that."""
-    run("corral", "stack", "apply", "-y", "-e", "lab-branch", "--branch", "Feature/X")
-    made = Fleet(REFERENCE)
-    try:
-        release = run("corral", "release", "build", CORRAL_ENV=REFERENCE).stdout.strip()
-        run("corral", "release", "publish", release, CORRAL_ENV=REFERENCE)
-        run("corral", "release", "runtimes", "publish", CORRAL_ENV=REFERENCE)
-        run("corral", "release", "point", Path(release).name, CORRAL_ENV=REFERENCE)
-        run("corral", "bundle", "publish", "--dirty", "--point", CORRAL_ENV=REFERENCE)
-        run("corral", "stack", "apply", "-y", CORRAL_ENV=REFERENCE)
-        run("corral", "lab", "wait", "-e", REFERENCE)
-        run("corral", "lab", "wait", "-e", REFERENCE, "--healthy")
-        yield made
-    finally:
-        if stacks.find(made.settings):
-            run("corral", "stack", "delete", "-e", REFERENCE, "--yes", made.settings.environment)
 
 
 def status(fleet):
@@ -137,7 +114,7 @@ def test_a_release_server_writes_and_lists_its_own_bucket_alone(fleet, branch, w
 def test_a_host_connects_to_its_own_environment_and_to_none_of_the_other(fleet, branch, role, other, port):
     def connects(one, another):
         address = another.members(other)[0].private_address
-        words = f"timeout 1 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
+        words = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
         return one.shell(one.members(role)[0], words, check=False).returncode == 0
 
     assert (connects(fleet, fleet), connects(branch, branch)) == (True, True)
@@ -176,8 +153,8 @@ def test_when_its_day_is_over_it_goes_and_the_other_serves_on(fleet, branch):
     expired = ("corral", "stack", "expired", "-e", "lab")
     assert "No environment of chat has expired" in run(*expired).stdout
     day = expire(branch)
-    (row,) = [line.split() for line in run(*expired).stdout.splitlines() if REFERENCE in line]
-    assert row[:3] == [REFERENCE, settings.domain, day]
+    (row,) = [line.split() for line in run(*expired).stdout.splitlines() if branch.settings.reference in line]
+    assert row[:3] == [branch.settings.reference, settings.domain, day]
 
     visitor = Visitors(fleet)
     visitor.start()

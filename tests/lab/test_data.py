@@ -118,11 +118,11 @@ def test_a_database_server_that_reboots_serves_its_data_again(fleet):
 
     before = booted()
     fleet.client("ec2").reboot_instances(InstanceIds=[db.instance_id])
-    wait_for("another boot", lambda: booted() not in ("", before), 60)
+    wait_for("another boot", lambda: booted() not in ("", before), 120)
     wait_for(
         "the application's database",
         lambda: fleet.shell(db, "systemctl is-active corral-database", check=False).stdout == "active\n",
-        60,
+        120,
     )
     assert fleet.shell(db, MOUNTED).stdout
     assert fleet.converge("--limit", "db").changed == {}
@@ -179,9 +179,9 @@ def test_the_next_database_server_adopts_the_data_and_takes_over_the_name(fleet,
     def replacement():
         return [one for one in fleet.members() if one.role == "db" and one.instance_id != before.instance_id]
 
-    (db,) = wait_for("another database server is in service", replacement, 90)
+    (db,) = wait_for("another database server is in service", replacement, 240)
     assert db.data_volume == before.data_volume
-    wait_for("its SSH", lambda: fleet.shell(db, "systemctl is-active ssh", check=False).returncode == 0, 30)
+    wait_for("its SSH", lambda: fleet.shell(db, "systemctl is-active ssh", check=False).returncode == 0, 60)
     fleet.converge()
     assert fleet.converge().changed == {}
 

@@ -138,7 +138,7 @@ def test_an_application_writes_on_into_a_new_file_when_its_log_is_rotated(fleet)
     fleet.shell(member, ROTATE)
     files = fleet.shell(member, "ls /var/log/chat-app").stdout.split()
     assert len([name for name in files if name.startswith("app.log-")]) == 1
-    wait_for("all write to the new files", lambda: fleet.shell(member, OPEN).stdout == before, seconds=10)
+    wait_for("all write to the new files", lambda: fleet.shell(member, OPEN).stdout == before, seconds=60)
     assert "app.log-" not in before
 
 
@@ -154,6 +154,6 @@ def test_the_last_lines_of_a_host_that_goes_are_there(fleet):
         InstanceId=member.instance_id, ShouldDecrementDesiredCapacity=True
     )
     wait_for("it is gone", lambda: len(fleet.members("app")) == 2, seconds=120)
-    wait_for("its last line is found", lambda: found(fleet, member, f"{last} 2000"), seconds=30)
+    wait_for("its last line is found", lambda: found(fleet, member, f"{last} 2000"), seconds=60)
     whole = "corral: waiting until all logs have arrived"
-    wait_for("so is the journal's", lambda: found(fleet, member, whole), seconds=10)
+    wait_for("so is the journal's", lambda: found(fleet, member, whole), seconds=60)

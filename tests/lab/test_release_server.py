@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from tests.lab.fleet import ROOT, run, wait_for
-from tests.lab.test_rollouts import runs
+from tests.lab.releasing import runs
 from tests.local.test_releases import git
 
 DATA = "/srv/data/release"
@@ -52,7 +52,7 @@ class Server:
         """systemd forgets a build that ended, and has ended all that it started, a moment later."""
         units = "systemctl list-units --all --plain --no-legend 'corral-build@*'"
         left = f"{units}; ps -u release -o args="
-        wait_for("no build is under way", lambda: self.root(left, check=False) == "", 5)
+        wait_for("no build is under way", lambda: self.root(left, check=False) == "", 30)
 
     @contextmanager
     def limited(self, limit):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -12,17 +13,27 @@ from corral.releases import bad, choice, store
 from corral.releases.bucket import Bucket
 from corral.rollout import lock
 from tests.lab.fleet import BIN, ROOT, run, wait_for
-from tests.lab.test_nodes import TICK
-from tests.shared.crowd import crowd as shared_crowd
+from tests.lab.releasing import crowd, ready, release, runs
+from tests.lab.test_logging import found
+from tests.lab.test_nodes import TICK, report
 from tests.shared.variants import CRASHES, DIES, Variants
 
-pytestmark = pytest.mark.usefixtures("left_alone")
+pytestmark = pytest.mark.usefixtures("left_alone", "hung")
 
-ASK = "curl -fsS http://127.0.0.1:3000/readyz"
 HOLD = "/var/lib/corral/release-hold"
 DATABASE = "postgresql@17-main.service"
 # One that differs in nothing that a visitor sees.
 OTHER = {"dist/robots.txt": "User-agent: *\n"}
+
+
+@pytest.fixture(scope="module")
+def hung(fleet):
+    """The release server. Its Filebeat hangs while these tests run, for the five minutes that it takes."""
+    (member,) = fleet.members("release")
+    wait_for("it was heard", lambda: fleet.status()[member.instance_id]["logs"], seconds=150)
+    fleet.shell(member, "systemctl kill --signal=STOP filebeat")
+    yield member
+    fleet.shell(member, "systemctl kill --signal=CONT filebeat")
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +60,6 @@ def publish(bucket, base, tmp_path_factory):
         return version
 
     return publish
-
-
-def release(*words, check=True):
-    return run("corral", "release", *words, CORRAL_ENV="lab", check=check)
-
-
-def runs(fleet):
-    """What each app server answers with, in the order of a rollout."""
-    return [json.loads(fleet.shell(one, ASK).stdout)["release"] for one in fleet.members("app")]
-
-
-def ready(fleet):
-    """Whether all app servers say that they are."""
-    return all(fleet.shell(one, ASK, check=False).returncode == 0 for one in fleet.members("app"))
-
-
-def crowd(fleet):
-    """Visitors and chatters, as many as a small machine bears beside its fleet."""
-    return shared_crowd(fleet.url(), rate=20, chatters=3)
 
 
 def test_a_release_comes_to_all_while_nobody_notices(fleet, bucket, base, publish):
@@ -310,3 +302,21 @@ def test_a_driver_that_is_killed_leaves_a_fleet_that_serves(fleet, bucket, base,
     assert seen["load"]["failed"] == 0, seen
     assert (seen["chatters"]["lost"], seen["chatters"]["twice"]) == (0, 0), seen
     assert lock.read(bucket)[0].owner == ""
+
+
+def test_whose_forwarder_hangs_its_ticks_do_not_see_but_status_tells_after_five_minutes(fleet, hung):
+    fleet.shell(hung, TICK)
+    before = report(fleet, hung)
+    fleet.shell(hung, TICK)
+    assert report(fleet, hung) == before, "there is nothing that a tick can find"
+
+    def silent():
+        return [text for text in fleet.status()[hung.instance_id]["problems"] if "No logs" in text]
+
+    stopped = time.monotonic()
+    (text,) = wait_for("status says so", silent, seconds=420)
+    assert text.startswith("No logs for ")
+    back = f"it is back after {stopped}"
+    fleet.shell(hung, f"logger {back}; systemctl kill --signal=CONT filebeat")
+    wait_for("what it wrote meanwhile is found", lambda: found(fleet, hung, back), seconds=60)
+    wait_for("all is well", lambda: not fleet.status()[hung.instance_id]["problems"], seconds=150)

@@ -120,7 +120,7 @@ def test_a_host_that_never_boots_is_named_with_its_consoles_last_lines(fleet):
         run("corral", "lab", "shell", instance_id, "--", "sh", "-c", damage)
         ec2.reboot_instances(InstanceIds=[instance_id])
         console = present()[instance_id].console
-        wait_for("its boot hangs", lambda: "the disk is on fire" in console.read_text(), seconds=30)
+        wait_for("its boot hangs", lambda: "the disk is on fire" in console.read_text(), seconds=90)
         done = run("corral", "lab", "wait", "--seconds", "1", check=False)
     finally:
         ec2.terminate_instances(InstanceIds=[instance_id])

@@ -96,7 +96,7 @@ def test_down_leaves_nothing(cidr, fleet):
     mount_a_volume(fleet)
     # And there is a second network, whose VPC nobody deletes.
     fleet.client("ec2").create_vpc(CidrBlock=SECOND)
-    wait_for("a second network", lambda: SECOND in guarded() and SECOND in routed(), seconds=10)
+    wait_for("a second network", lambda: SECOND in guarded() and SECOND in routed(), seconds=60)
     assert "loop device" in " ".join(traces(cidr)), "the lab is up, so there must be something to find"
     # Nobody is left to follow the API, and the host dies with its disk mounted.
     (reconciler,) = [line.split()[1].rstrip(":") for line in processes() if "lab.reconciler" in line]

@@ -1,6 +1,7 @@
 """`corral logs` and `corral trace` on real hosts: what a visitor caused is found, wherever it was written."""
 
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -49,7 +50,8 @@ def test_a_slow_statement_is_found_by_the_request_that_it_was_for(fleet):
     found = wait_for("it is found", lambda: trace(fleet, request), SECONDS)
     (line,) = found["lines"]
     assert (line["service"]["name"], line["log"]["level"]) == ("postgres", "info")
-    assert line["host"]["name"] == database.instance_id and "duration: 12" in line["message"]
+    assert line["host"]["name"] == database.instance_id
+    assert float(re.search(r"duration: ([0-9.]+) ms", line["message"])[1]) >= 1200
 
 
 def test_who_follows_sees_what_is_written_now_on_every_host(fleet):
