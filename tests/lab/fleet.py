@@ -139,6 +139,19 @@ class Fleet:
         leader = host.leader if host else None
         return run(sys.executable, "-m", "lab.visits", str(leader or 0), "sh", "-c", command, check=check)
 
+    def reboot(self, member):
+        """Reboot a host, and wait until all that its boot starts has been started."""
+        before = hosts.present()[member.instance_id].leader
+        self.client("ec2").reboot_instances(InstanceIds=[member.instance_id])
+
+        def back():
+            host = hosts.present().get(member.instance_id)
+            another = host and host.leader not in (None, before)
+            asked = "systemctl is-active --quiet multi-user.target"
+            return another and self.shell(member, asked, check=False).returncode == 0
+
+        wait_for(f"{member.private_address} is back", back, seconds=120)
+
     def status(self):
         """What `corral status` says of each host, by instance id."""
         said = run("corral", "status", "-e", self.settings.reference, "--json", check=False).stdout

@@ -112,13 +112,7 @@ def test_postgres_keeps_its_data_on_the_volume_and_trusts_no_c_library_with_its_
 
 def test_a_database_server_that_reboots_serves_its_data_again(fleet):
     (db,) = fleet.members("db")
-
-    def booted():
-        return fleet.shell(db, "systemctl show -P UserspaceTimestamp", check=False).stdout
-
-    before = booted()
-    fleet.client("ec2").reboot_instances(InstanceIds=[db.instance_id])
-    wait_for("another boot", lambda: booted() not in ("", before), 120)
+    fleet.reboot(db)
     wait_for(
         "the application's database",
         lambda: fleet.shell(db, "systemctl is-active corral-database", check=False).stdout == "active\n",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.fleet import ROOT, run, wait_for
 from tests.lab.releasing import runs
-from tests.local.test_releases import git
+from tests.local.small_app import git
 
 DATA = "/srv/data/release"
 CONTROLLERS = "cat /sys/fs/cgroup/cgroup.controllers 2>/dev/null || :"
