@@ -17,8 +17,9 @@ from lab.balancer import Proxy
 from lab.balancer.config import Server, render
 from lab.balancer.frontends import backend
 from lab.balancer.places import Places, assign, source
+from tests.local.balancer_shapes import BALANCER, FIXED, GROUP, PLAIN, SECURE
+from tests.local.balancer_site import Upstream
 from tests.local.lab_cloud import cloud, free_port, wait_for  # noqa: F401
-from tests.local.test_balancer import BALANCER, FIXED, GROUP, PLAIN, SECURE, Upstream
 
 TLS_1_3 = "ELBSecurityPolicy-TLS13-1-3-2021-06"
 CLIENT = "127.0.0.9"
@@ -237,7 +238,7 @@ def test_balancers_speak_from_addresses_of_their_own():
         source("169.254.77.33", "10.42.0.0/27")
 
 
-def test_what_one_balancer_asks_for_in_vain_leaves_the_others_as_they_are(cloud, tmp_path):  # noqa: F811
+def test_what_one_balancer_asks_for_in_vain_leaves_the_others_as_they_are(cloud, tmp_path):
     elbv2, ec2, acm = (cloud.client(name) for name in ("elbv2", "ec2", "acm"))
     vpc = ec2.create_vpc(CidrBlock="10.60.0.0/16")["Vpc"]["VpcId"]
     subnets = [

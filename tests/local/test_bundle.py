@@ -1,4 +1,4 @@
-"""Bundles: what is in one, that the same commit gives the same bytes, how it is kept and pointed to."""
+"""What is in a bundle, and that the same commit gives the same bytes."""
 
 import json
 import os
@@ -7,53 +7,21 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import boto3
 import pytest
-from click.testing import CliRunner
-from moto import mock_aws
 
-from corral import aws, worktree
-from corral.bundle import source, store, wheels
-from corral.bundle.build import Built, Manifest, build, read
-from corral.cli import bundle as cli
-from corral.cli import corral as command
+from corral import worktree
+from corral.bundle import source, wheels
+from corral.bundle.build import Manifest, build, read
 from corral.errors import CorralError
-from corral.releases import pointers
 from corral.releases.archive import sha256
-from corral.releases.bucket import Bucket
 from corral.settings import ROOT
-from tests.local.test_releases import git
+from tests.local.bundles import built, cache, checkout, index, only_this_index  # noqa: F401
+from tests.local.small_app import git
 from tests.shared.imports import imported_by, within
 
-FILES = {
-    "deploy.py": "ROLES = {}\n",
-    "inventory/node.py": "app = ['@local']\n",
-    "inventory/aws.py": "import boto3\n",
-    "inventory/vagrant.py": "import paramiko\n",
-    "inventory/group_data/all.py": "x = 1\n",
-    "inventory/group_data/aws.py": "_sudo = True\n",
-    "environments/lab.toml": "region = 'eu-west-1'\n",
-    "tasks/nginx.py": "PACKAGES = []\n",
-    "templates/nginx/a name.j2": "{{ x }}\n",
-    "files/host/aws": "#!/bin/sh\n",
-    "corral/__init__.py": "",
-    "corral/aws.py": "import boto3\n",
-    "corral/node/identity.py": "ROLE = 1\n",
-    "corral/settings/model.py": "KEYS = 1\n",
-    "lab/cli.py": "import moto\n",
-    "docs/boot.md": "# Boot\n",
-    "pyproject.toml": (
-        '[project]\nname = "corral"\nversion = "1.2"\n'
-        '[project.entry-points."corral.commands"]\n'
-        'status = "corral.cli.status:status"\nlab = "lab.cli:lab"\n'
-    ),
-    ".gitignore": "/.corral/\n*.pyc\n",
-}
 INSIDE = {
     "bundle.json",
     "deploy.py",
@@ -85,80 +53,6 @@ INSIDE = {
 }
 
 
-def make_wheel(place, name, version, tag, files, needs=()):
-    """A wheel (PEP 427) of a few files."""
-    path = place / f"{name}-{version}-{tag}.whl"
-    info = f"{name}-{version}.dist-info"
-    requires = "".join(f"Requires-Dist: {need}\n" for need in needs)
-    with zipfile.ZipFile(path, "w") as made:
-        for file, text in files.items():
-            made.writestr(file, text)
-        made.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}"
-        )
-        made.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n")
-        made.writestr(f"{info}/RECORD", "")
-    return path
-
-
-def make_lock(lock, *found):
-    """A lock, as pip-compile writes it, that takes just these wheels."""
-    hashes = {}
-    for path in found:
-        hashes.setdefault("==".join(path.name.split("-")[:2]), []).append(sha256(path))
-    pins = [[pin, *(f"--hash=sha256:{one}" for one in each)] for pin, each in hashes.items()]
-    lock.write_text("".join(" \\\n    ".join(pin) + "\n" for pin in pins))
-
-
-@pytest.fixture(scope="session")
-def index(tmp_path_factory):
-    """A directory of wheels: a pure package, and one that is compiled for each architecture."""
-    place = tmp_path_factory.mktemp("index")
-    make_wheel(place, "pure", "1.0", "py3-none-any", {"pure/__init__.py": "x = 1\n"}, ["native>=1"])
-    for architecture in wheels.ARCHITECTURES:
-        native = {
-            "native/core.so": f"machine code of {architecture}",
-            "native-2.0.data/platlib/native/moved.py": "y = 2\n",
-            "native-2.0.data/scripts/native": "#!python\n",
-            "native-2.0.data/headers/native.h": "int x;\n",
-        }
-        make_wheel(place, "native", "2.0", f"cp313-cp313-manylinux_2_28_{architecture}", native)
-    make_wheel(place, "native", "2.0", "cp311-cp311-manylinux_2_28_x86_64", {"native/core.so": "of another"})
-    return place
-
-
-@pytest.fixture(autouse=True)
-def only_this_index(index, monkeypatch):
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("wheels")
-
-
-@pytest.fixture
-def checkout(tmp_path, index):
-    root = tmp_path / "checkout"
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    (root / "files/host/aws").chmod(0o755)
-    (root / "requirements").mkdir()
-    make_lock(root / source.LOCK, *sorted(index.glob("*.whl")))
-    git(tmp_path, "init", "-q", str(root))
-    git(root, "add", ".")
-    git(root, "commit", "-q", "-m", "One")
-    return root
-
-
-@pytest.fixture
-def built(checkout, tmp_path, cache):
-    """Builds the bundle of the checkout."""
-    return lambda **options: build(checkout, tmp_path / "out", cache, **options)
-
-
 def contents(path):
     """Every file in a bundle, with its mode, time, owner and content."""
     with tarfile.open(path) as tar:
@@ -167,9 +61,6 @@ def contents(path):
             for member in tar
             if not member.isdir()
         }
-
-
-# What is in a bundle
 
 
 def test_a_bundle_is_all_that_a_node_needs_and_nothing_else(built, checkout):
@@ -367,240 +258,3 @@ def test_the_last_few_are_kept(built, checkout, tmp_path):
     kept = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert len(kept) == 5 + len([".lock"])
     assert newest.path.name in kept
-
-
-# Its packages
-
-
-def test_wheels_are_fetched_once(checkout, cache, monkeypatch, tmp_path):
-    first = wheels.fetch(checkout / source.LOCK, cache)
-    assert [path.name for path in first] == [
-        "native-2.0-cp313-cp313-manylinux_2_28_aarch64.whl",
-        "native-2.0-cp313-cp313-manylinux_2_28_x86_64.whl",
-        "pure-1.0-py3-none-any.whl",
-    ]
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
-    assert wheels.fetch(checkout / source.LOCK, cache) == first
-
-
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"else")])
-def test_wheels_that_were_lost_or_damaged_are_fetched_again(checkout, tmp_path, cache, damage):
-    sums = [sha256(path) for path in wheels.fetch(checkout / source.LOCK, cache)]
-    shutil.copytree(cache, tmp_path / "own")
-    damage(next((tmp_path / "own").glob("*/native*_aarch64.whl")))
-    assert [sha256(path) for path in wheels.fetch(checkout / source.LOCK, tmp_path / "own")] == sums
-
-
-def test_wheels_of_old_locks_go(checkout, tmp_path):
-    for age in range(wheels.KEPT + 1):
-        (tmp_path / "own" / f"{age}").mkdir(parents=True)
-        os.utime(tmp_path / "own" / f"{age}", (1000 - age, 1000 - age))
-    newest = wheels.fetch(checkout / source.LOCK, tmp_path / "own")[0].parent
-    places = {path.name for path in (tmp_path / "own").iterdir() if path.is_dir()}
-    assert places == {newest.name, *(f"{age}" for age in range(wheels.KEPT - 1))}
-
-
-def test_a_package_with_another_hash_is_refused(checkout, tmp_path):
-    lock = checkout / source.LOCK
-    lock.write_text(re.sub("sha256:.{8}", "sha256:00000000", lock.read_text()))
-    with pytest.raises(CorralError, match="pip could not fetch the packages for aarch64") as caught:
-        wheels.fetch(lock, tmp_path / "own")
-    assert "HASHES" in caught.value.problem or "hash" in caught.value.problem
-    assert list((tmp_path / "own").glob("*/*.whl")) == []
-
-
-def test_a_package_without_a_wheel_for_an_architecture_is_refused(tmp_path, index):
-    kept = tmp_path / "index"
-    kept.mkdir()
-    found = [path for path in index.iterdir() if "aarch64" not in path.name]
-    make_lock(tmp_path / "lock.txt", *found)
-    with pytest.raises(CorralError, match=r"for aarch64; its last lines:[\s\S]*native"):
-        wheels.fetch(tmp_path / "lock.txt", tmp_path / "own")
-
-
-def test_a_lock_that_leaves_out_what_a_package_needs_is_refused(tmp_path, index):
-    make_lock(tmp_path / "lock.txt", index / "pure-1.0-py3-none-any.whl")
-    with pytest.raises(CorralError, match="native"):
-        wheels.fetch(tmp_path / "lock.txt", tmp_path / "own")
-
-
-# In S3
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="eu-west-1")
-        where = {"LocationConstraint": "eu-west-1"}
-        s3.create_bucket(Bucket="chat-test-releases", CreateBucketConfiguration=where)
-        yield Bucket(s3, "chat-test-releases", "test")
-
-
-@pytest.fixture
-def made(tmp_path):
-    """Makes something that is published as a bundle is."""
-
-    def make(text, commit="c" * 40, dirty=False):
-        path = tmp_path / text
-        path.write_text(text)
-        digest = sha256(path)
-        return Built(path, digest, len(text), Manifest(1, commit, dirty, "3.13", wheels.ARCHITECTURES))
-
-    return make
-
-
-def test_a_bundle_is_published_once_and_found_again(bucket, made):
-    one = made("one", "1" * 40, dirty=True)
-    assert store.publish(bucket, one) is True
-    assert store.publish(bucket, one) is False
-    assert bucket.read(f"bundles/{one.digest}.tar.gz")[0] == b"one"
-    found = store.find(bucket, one.digest[:8])
-    assert (found.digest, found.commit, found.dirty, found.size) == (one.digest, "1" * 40, True, 3)
-    with pytest.raises(CorralError, match="There is no bundle abcdef0"):
-        store.find(bucket, "abcdef0")
-    for digest in ("../x", "abc", ""):
-        with pytest.raises(CorralError, match="is no digest of a bundle"):
-            store.find(bucket, digest)
-
-
-def test_a_listing_begins_with_the_newest_and_knows_how_many_there_are(bucket, monkeypatch):
-    objects = [
-        {
-            "Key": f"bundles/{number:064x}.tar.gz",
-            "LastModified": datetime(2026, 3, day, tzinfo=UTC),
-            "Size": 7,
-        }
-        for number, day in [(1, 4), (2, 6), (3, 5)]
-    ]
-    strangers = [{"Key": "bundles/notes.txt", "LastModified": datetime(2026, 4, 1, tzinfo=UTC), "Size": 1}]
-    monkeypatch.setattr(Bucket, "objects", lambda *_: iter([*objects, *strangers]))
-    found, count = store.published(bucket, 2)
-    assert ([int(one.digest, 16) for one in found], count) == ([2, 3], 3)
-
-
-def test_a_beginning_that_two_bundles_have_is_refused(bucket):
-    for end in "01":
-        bucket.put(f"bundles/{'ab' * 31 + 'a' + end}.tar.gz", b"")
-    with pytest.raises(CorralError, match=r"2 bundles in .* begins with ababab"):
-        store.find(bucket, "ababab")
-
-
-def test_the_pointer_tells_a_node_what_to_fetch_and_a_person_what_was_before(bucket, made):
-    one, two = made("one", "1" * 40), made("two", "2" * 40, dirty=True)
-    for each in (one, two):
-        store.publish(bucket, each)
-    assert store.pointer(bucket) is None
-    first, moved = store.point(bucket, one.digest, "ada@desk")
-    assert (first.previous, moved) == (None, True)
-    assert store.point(bucket, one.digest[:10], "bob@desk") == (first, False)
-    store.point(bucket, two.digest, "bob@desk")
-    said = json.loads(bucket.read("environments/test/bundle.json")[0])
-    assert re.fullmatch(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", said.pop("at"))
-    assert said == {
-        "digest": two.digest,
-        "key": f"bundles/{two.digest}.tar.gz",
-        "commit": "2" * 40,
-        "dirty": True,
-        "previous": one.digest,
-        "by": "bob@desk",
-    }
-
-
-def test_nobody_points_to_what_is_not_there_or_not_what_its_name_says(bucket, made):
-    with pytest.raises(CorralError, match="There is no bundle"):
-        store.point(bucket, "0" * 64, "me")
-    bucket.put(f"bundles/{'0' * 64}.tar.gz", b"something else", ChecksumAlgorithm="SHA256")
-    with pytest.raises(CorralError, match="is damaged"):
-        store.point(bucket, "0" * 64, "me")
-    assert store.pointer(bucket) is None
-
-
-def test_two_who_point_at_the_same_moment_do_not_overwrite_each_other(bucket, made, monkeypatch):
-    for text in ("one", "two"):
-        store.publish(bucket, made(text))
-    read = pointers.read
-
-    def raced(*words):
-        seen = read(*words)
-        monkeypatch.setattr(pointers, "read", read)
-        store.point(bucket, made("one").digest, "the faster one")
-        return seen
-
-    monkeypatch.setattr(pointers, "read", raced)
-    with pytest.raises(CorralError, match="at the same moment") as caught:
-        store.point(bucket, made("two").digest, "the slower one")
-    assert "corral bundle list -e test" in caught.value.remedy
-    assert store.pointer(bucket).by == "the faster one"
-
-
-# The command
-
-
-@pytest.fixture
-def run(settings, checkout, cache, tmp_path, monkeypatch):
-    """`corral bundle …` in an environment of moto's server; its output, or the CorralError it raised."""
-    monkeypatch.setattr("corral.settings.load", lambda _: settings)
-    monkeypatch.setattr(cli, "ROOT", checkout)
-    monkeypatch.setattr(cli, "BUILT", tmp_path / "out")
-    monkeypatch.setattr(cli, "WHEELS", cache)
-
-    def invoke(*words):
-        done = CliRunner().invoke(command, ["bundle", *words, "-e", "test"])
-        if isinstance(done.exception, CorralError):
-            return done.exception
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return invoke
-
-
-def test_from_a_commit_to_the_bundle_that_nodes_run(run, settings, checkout, tmp_path):
-    assert "There is no bucket" in run("list").problem
-    aws.client(settings, "s3").create_bucket(
-        Bucket=settings.releases_bucket, CreateBucketConfiguration={"LocationConstraint": settings.region}
-    )
-    assert run("list").startswith("No bundle is in chat-test-releases-123456789012 yet.")
-    path = run("build").strip()
-    digest = Path(path).name.removesuffix(".tar.gz")
-    assert json.loads(run("build", "--json"))["digest"] == digest == sha256(Path(path))
-    assert run("publish") == f"Bundle {digest} is published in chat-test-releases-123456789012.\n"
-    assert "was published in" in run("publish")
-    assert run("point", digest[:8]) == f"Nodes of test run {digest[:12]} from now on.\n"
-    assert f"run {digest[:12]} already, since" in run("point", digest)
-    assert "corral bundle list -e test" in run("point", "ffffff").remedy
-
-    (checkout / "deploy.py").write_text("ROLES = 'others'\n")
-    assert "differs from commit" in run("publish").problem
-    answer = json.loads(run("publish", "--dirty", "--point", "--json"))
-    assert (answer["added"], answer["manifest"]["dirty"]) == (True, True)
-    assert answer["pointer"]["previous"] == digest
-    listed = json.loads(run("list", "--json"))
-    assert {one["digest"]: (one["dirty"], one["current"]) for one in listed} == {
-        answer["digest"]: (True, True),
-        digest: (False, False),
-    }
-    commit = git(checkout, "rev-parse", "HEAD")[:10]
-    shown = run("list")
-    assert re.search(rf"^ *{answer['digest'][:12]} +{commit} dirty .* current, by ", shown, re.MULTILINE)
-    assert re.search(rf"^ *{digest[:12]} +{commit} +2.* previous *$", shown, re.MULTILINE)
-    assert json.loads(run("point", digest, "--json"))["digest"] == digest
-
-
-def test_a_long_list_shows_the_newest_and_says_that_there_are_more(run, settings, monkeypatch):
-    s3 = aws.client(settings, "s3")
-    s3.create_bucket(
-        Bucket=settings.releases_bucket, CreateBucketConfiguration={"LocationConstraint": settings.region}
-    )
-    for number in range(3):
-        s3.put_object(Bucket=settings.releases_bucket, Key=f"bundles/{number:064x}.tar.gz", Body=b"")
-    monkeypatch.setattr(cli, "NEWEST", 2)
-    assert run("list").rstrip().endswith("And 1 older ones: corral bundle list --all")
-    assert len(json.loads(run("list", "--json"))) == 2
-    assert len(json.loads(run("list", "--json", "--all"))) == 3
-
-
-def test_a_place_that_can_not_be_written_is_a_sentence(run, checkout, monkeypatch):
-    monkeypatch.setattr(cli, "BUILT", checkout / "deploy.py/under")
-    assert "Not a directory" in run("build").problem

@@ -14,7 +14,7 @@ TEMPLATE = json.dumps({"Resources": {"Address": EIP}})
 
 
 @pytest.fixture(scope="module")
-def stacks(cloud):  # noqa: F811
+def stacks(cloud):
     return Stacks(cloud)
 
 

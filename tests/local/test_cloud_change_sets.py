@@ -14,7 +14,7 @@ SCHEMAS = Path(cfnlint.data.schemas.__file__).parent
 
 
 @pytest.fixture(scope="module")
-def stacks(cloud):  # noqa: F811
+def stacks(cloud):
     return Stacks(cloud)
 
 

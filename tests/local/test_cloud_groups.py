@@ -70,7 +70,7 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(cloud):  # noqa: F811
+def fleet(cloud):
     return Fleet(cloud)
 
 

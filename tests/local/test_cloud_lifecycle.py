@@ -84,13 +84,13 @@ class Group:
 
 
 @pytest.fixture
-def group(cloud, request):  # noqa: F811
+def group(cloud, request):
     made = Group(cloud, request.node.name.replace("_", "-")[-32:].strip("-"))
     yield made
     made.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=made.name, ForceDelete=True)
 
 
-def test_a_member_comes_and_goes_when_it_says_so(group, cloud):  # noqa: F811
+def test_a_member_comes_and_goes_when_it_says_so(group, cloud):
     [member] = group.wait("Pending:Wait")
     assert group.registered() == set()
     assert group.activities() == [(f"Launching a new EC2 instance: {member}", "MidLifecycleAction")]
@@ -214,7 +214,7 @@ def test_hooks_are_told_changed_and_checked(group):
         put(AutoScalingGroupName="nobody", **LAUNCH)
 
 
-def test_a_host_may_answer_for_its_own_group_only(group, cloud):  # noqa: F811
+def test_a_host_may_answer_for_its_own_group_only(group, cloud):
     [member] = group.wait("Pending:Wait")
     iam, sts = cloud.client("iam"), cloud.client("sts")
     trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -254,7 +254,7 @@ def test_a_host_may_answer_for_its_own_group_only(group, cloud):  # noqa: F811
     group.wait("InService")
 
 
-def test_a_stack_has_hooks_in_its_group_and_beside_it(cloud):  # noqa: F811
+def test_a_stack_has_hooks_in_its_group_and_beside_it(cloud):
     stacks, autoscaling = Stacks(cloud), cloud.client("autoscaling")
     properties = {
         "AutoScalingGroupName": "hooked",

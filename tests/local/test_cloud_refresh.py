@@ -23,7 +23,7 @@ HOOK = {"LifecycleHookName": "launch", "LifecycleTransition": "autoscaling:EC2_I
 class Fleet:
     """App servers, which get ready, and which the load balancer finds healthy, as the test says."""
 
-    def __init__(self, cloud):  # noqa: F811
+    def __init__(self, cloud):
         self.cloud = cloud
         self.settings = simulated.environment(cloud.endpoint)
         simulated.populate(self.settings, 2)
@@ -68,7 +68,7 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(cloud):  # noqa: F811
+def fleet(cloud):
     made = Fleet(cloud)
     wait_for(lambda: list(made.members().values()) == ["InService"] * 2)
     return made

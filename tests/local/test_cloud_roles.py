@@ -48,7 +48,7 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account(cloud):  # noqa: F811
+def account(cloud):
     return Account(cloud)
 
 

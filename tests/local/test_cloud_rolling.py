@@ -17,7 +17,7 @@ INITIATED = "Rolling update initiated. Terminating 2 obsolete instance(s)"
 
 
 @pytest.fixture(scope="module")
-def stacks(cloud):  # noqa: F811
+def stacks(cloud):
     return Stacks(cloud)
 
 

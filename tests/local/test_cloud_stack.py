@@ -19,7 +19,7 @@ def template():
 
 
 @pytest.fixture(scope="module")
-def stacks(cloud):  # noqa: F811
+def stacks(cloud):
     made = Stacks(cloud)
     found = made.create(prepared(cloud), NAME, Tags=[{"Key": "owner", "Value": "us"}])
     assert found["StackStatus"] == "CREATE_COMPLETE", made.reasons(NAME)

@@ -72,7 +72,7 @@ class Ebs:
 
 
 @pytest.fixture(scope="module")
-def ebs(cloud):  # noqa: F811
+def ebs(cloud):
     return Ebs(cloud)
 
 

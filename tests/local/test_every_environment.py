@@ -19,14 +19,14 @@ DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
 
 
 @pytest.fixture(scope="module")
-def zone(cloud):  # noqa: F811
+def zone(cloud):
     """The Route 53 zone of example.com, which those who use the files have already."""
     made = cloud.client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
     return made["HostedZone"]["Id"].rpartition("/")[2]
 
 
 @pytest.fixture
-def there(cloud, zone):  # noqa: F811
+def there(cloud, zone):
     """Settings of an environment as they are in its file, but for whose account, zone, key and API it is."""
 
     def of(reference):

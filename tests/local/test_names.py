@@ -141,7 +141,7 @@ def put(route53, zone, records):
             route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
 
 
-def test_dnsmasq_answers_what_route_53_says_and_follows_its_changes(dnsmasq, cloud):  # noqa: F811
+def test_dnsmasq_answers_what_route_53_says_and_follows_its_changes(dnsmasq, cloud):
     resolver, process, port = dnsmasq
     route53 = cloud.client("route53")
     zones = {

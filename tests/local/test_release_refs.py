@@ -12,7 +12,7 @@ from corral.errors import CorralError
 from corral.releases import checkout as checkouts
 from corral.releases.checkout import checkout
 from corral.releases.manifest import Manifest
-from tests.local.test_releases import APP, check_out, git
+from tests.local.small_app import APP, check_out, git
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def test_no_terminal_is_told_what_to_do_by_a_report():
 
 
 @pytest.fixture(scope="module")
-def bucket(cloud):  # noqa: F811
+def bucket(cloud):
     settings = environment(cloud.endpoint)
     s3 = aws.client(settings, "s3")
     where = {"LocationConstraint": settings.region}

@@ -23,7 +23,7 @@ FULL, EMPTY = "test", "live"
 
 
 @pytest.fixture(scope="module")
-def environments(cloud, tmp_path_factory):  # noqa: F811
+def environments(cloud, tmp_path_factory):
     """Environment test with three app servers, live with none; each has releases v1 to v3, and runs v1."""
     found = {}
     for name, servers in ((FULL, 3), (EMPTY, 0)):
@@ -48,7 +48,7 @@ def made(folder, version):
 
 
 @pytest.fixture
-def run(cloud, environments, monkeypatch):  # noqa: F811
+def run(cloud, environments, monkeypatch):
     """Runs the command: all that it said on stdout, or the error that it ended with."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
@@ -65,7 +65,7 @@ def run(cloud, environments, monkeypatch):  # noqa: F811
 
 
 @pytest.fixture
-def full(environments, cloud):  # noqa: F811
+def full(environments, cloud):
     """Environment test, whose load balancer finds all well, but for the first server as a test says."""
     settings, bucket = environments[FULL]
 

@@ -145,7 +145,7 @@ def test_only_what_is_a_key_becomes_a_line():
 
 
 @pytest.fixture(scope="module")
-def there(cloud):  # noqa: F811
+def there(cloud):
     settings = simulated.environment(cloud.endpoint)
     simulated.populate(settings, 3)
     return settings

@@ -37,7 +37,7 @@ def nothing_is_there(settings):
 
 
 @pytest.fixture
-def there(of):  # noqa: F811
+def there(of):
     """An environment that is there; each test may change it, and finds it as its settings say."""
     settings = of("lab-branch/there")
     corral_stack(settings, "apply", "-y", "--allow-replacement")
@@ -45,7 +45,7 @@ def there(of):  # noqa: F811
     return settings
 
 
-def test_a_new_environment_is_shown_made_and_found_as_it_should_be(of):  # noqa: F811
+def test_a_new_environment_is_shown_made_and_found_as_it_should_be(of):
     settings = of("lab-branch/new")
     shown = corral_stack(settings, "diff", "--exit-code")
     assert shown.exit_code == 2
@@ -145,7 +145,7 @@ def test_another_rule_of_a_security_group_leaves_launch_templates_as_they_are(th
 
 
 @pytest.fixture
-def served(of):  # noqa: F811
+def served(of):
     """An environment whose hosts answer their groups' hooks, as real ones would."""
     settings, done = of("lab-branch/served"), threading.Event()
     corral_stack(settings, "apply", "-y")
@@ -181,7 +181,7 @@ def test_servers_are_replaced_when_that_is_asked_for_and_only_then(served):
     assert change_sets(served) == []
 
 
-def test_servers_are_not_moved_to_other_zones_without_a_word(there, of):  # noqa: F811
+def test_servers_are_not_moved_to_other_zones_without_a_word(there, of):
     [server] = members(there, "app")
     [database] = members(there, "db")
     other = but(there, "db", zone="eu-west-1b", data_volume=ids(there)["DbVolume"])
@@ -230,7 +230,7 @@ def test_a_server_moves_to_another_zone_when_that_is_asked_for(served):
         ({"zones": ("eu-west-1a", "eu-west-1c")}, "PrivateB (subnet-", "Zones keep their order"),
     ],
 )
-def test_a_network_is_not_made_a_second_time_whatever_the_options(there, of, change, named, remedy):  # noqa: F811
+def test_a_network_is_not_made_a_second_time_whatever_the_options(there, of, change, named, remedy):
     fresh = of(there.reference)
     if "network" in change:
         other = but(fresh, "network", **change["network"])
@@ -282,7 +282,7 @@ def test_a_day_of_expiry_is_kept_until_another_is_said(there):
     assert stacks.find(there).outputs["Expires"] == day(3)
 
 
-def test_a_file_of_branches_is_no_environment_without_the_name_of_one(of):  # noqa: F811
+def test_a_file_of_branches_is_no_environment_without_the_name_of_one(of):
     settings = of("lab-branch")
     for words in (["apply", "-y"], ["diff"], ["delete", "--yes", "lab-branch"]):
         with pytest.raises(CorralError) as caught:
@@ -293,7 +293,7 @@ def test_a_file_of_branches_is_no_environment_without_the_name_of_one(of):  # no
     assert "has expired" in corral_stack(settings, "expired").output
 
 
-def test_only_environments_of_branches_expire(of):  # noqa: F811
+def test_only_environments_of_branches_expire(of):
     with pytest.raises(CorralError, match="Environment lab is no branch's: it does not expire"):
         corral_stack(of("lab"), "apply", "-y", "--expires-in", "3")
 
@@ -317,7 +317,7 @@ def test_a_new_image_comes_when_asked_for_and_goes_back_when_it_is_not_wanted(th
     assert pinned() == newest
 
 
-def test_outputs(there, of):  # noqa: F811
+def test_outputs(there, of):
     with pytest.raises(CorralError, match="There is no stack chat-nowhere in eu-west-1") as caught:
         corral_stack(of("lab-branch/nowhere"), "outputs")
     assert caught.value.remedy == "Create it: corral stack apply -e lab-branch/nowhere"
@@ -326,7 +326,7 @@ def test_outputs(there, of):  # noqa: F811
     assert "  ReleasesBucket  chat-there-releases-123456789012\n" in corral_stack(there, "outputs").output
 
 
-def test_another_account_is_refused_before_anything_is_made(of):  # noqa: F811
+def test_another_account_is_refused_before_anything_is_made(of):
     settings = of("lab-branch/foreign")
     elsewhere = settings.model_copy(update={"account": "999999999999"})
     for words in (["apply", "-y"], ["diff"], ["delete", "--yes", "foreign"], ["expired"]):
@@ -335,14 +335,14 @@ def test_another_account_is_refused_before_anything_is_made(of):  # noqa: F811
     assert nothing_is_there(settings)
 
 
-def test_everything_that_the_account_lacks_is_said_before_anything_is_made(of):  # noqa: F811
+def test_everything_that_the_account_lacks_is_said_before_anything_is_made(of):
     settings = but(of("lab-branch/wanting"), "app", instance_type="t3.gigantic")
     with pytest.raises(CorralError, match=r"2 things are not there for lab-branch/wanting \(account 1234"):
         corral_stack(but(settings, "ssh", key_name="nobodys"), "apply", "-y")
     assert nothing_is_there(settings)
 
 
-def test_a_big_template_goes_by_the_bucket_of_templates(of, monkeypatch):  # noqa: F811
+def test_a_big_template_goes_by_the_bucket_of_templates(of, monkeypatch):
     monkeypatch.setattr(templates, "INLINE_BYTES", 1000)
     settings = of("lab-branch/big")
     corral_stack(settings, "apply", "-y")
@@ -358,7 +358,7 @@ def test_a_big_template_goes_by_the_bucket_of_templates(of, monkeypatch):  # noq
 # Of applies that were interrupted, that met others, that failed
 
 
-def test_the_shell_that_a_killed_apply_left_is_no_hindrance(of):  # noqa: F811
+def test_the_shell_that_a_killed_apply_left_is_no_hindrance(of):
     settings = of("lab-branch/killed")
     engine.propose(settings, small(settings), Wishes())
     assert stacks.find(settings).status == "REVIEW_IN_PROGRESS"
@@ -369,7 +369,7 @@ def test_the_shell_that_a_killed_apply_left_is_no_hindrance(of):  # noqa: F811
     assert change_sets(settings) == []
 
 
-def test_of_two_applies_at_once_one_is_void(of):  # noqa: F811
+def test_of_two_applies_at_once_one_is_void(of):
     settings = of("lab-branch/twice")
     mine, theirs = (engine.propose(settings, small(settings), Wishes()) for _ in range(2))
     assert mine.stack_id == theirs.stack_id
@@ -379,7 +379,7 @@ def test_of_two_applies_at_once_one_is_void(of):  # noqa: F811
     assert stacks.find(settings).status == "CREATE_COMPLETE"
 
 
-def test_a_creation_that_fails_says_why_and_leaves_nothing(of):  # noqa: F811
+def test_a_creation_that_fails_says_why_and_leaves_nothing(of):
     settings = of("lab-branch/failing")
     proposal = engine.propose(settings, small(settings, "Bad"), Wishes())
     with pytest.raises(CorralError) as caught:
@@ -392,7 +392,7 @@ def test_a_creation_that_fails_says_why_and_leaves_nothing(of):  # noqa: F811
     assert nothing_is_there(settings)
 
 
-def test_an_update_that_fails_says_why_and_that_all_is_as_before(of):  # noqa: F811
+def test_an_update_that_fails_says_why_and_that_all_is_as_before(of):
     settings = of("lab-branch/returning")
     list(engine.carry_out(settings, engine.propose(settings, small(settings), Wishes())))
     proposal = engine.propose(settings, small(settings, "Bad"), Wishes())

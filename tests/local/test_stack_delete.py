@@ -37,7 +37,7 @@ def put(settings, key="key", versions=1):
         client(settings, "s3").put_object(Bucket=settings.releases_bucket, Key=key, Body=b"precious")
 
 
-def test_an_environment_that_keeps_its_data_comes_back_with_it(of):  # noqa: F811
+def test_an_environment_that_keeps_its_data_comes_back_with_it(of):
     settings = of("lab")
     corral_stack(settings, "apply", "-y")
     put(settings)
@@ -73,7 +73,7 @@ def test_an_environment_that_keeps_its_data_comes_back_with_it(of):  # noqa: F81
     assert "nothing to change" in corral_stack(settings, "diff").output
 
 
-def test_an_environment_of_a_branch_takes_its_data_with_it(of):  # noqa: F811
+def test_an_environment_of_a_branch_takes_its_data_with_it(of):
     settings = of("lab-branch/short")
     corral_stack(settings, "apply", "-y")
     there = ids(settings)
@@ -97,7 +97,7 @@ def test_an_environment_of_a_branch_takes_its_data_with_it(of):  # noqa: F811
     assert secrets.names(other) == ["/corral/shorter/app/one"], "another's are left alone"
 
 
-def test_two_projects_do_not_share_an_environments_name(of):  # noqa: F811
+def test_two_projects_do_not_share_an_environments_name(of):
     chat = of("lab-branch/common")
     shop = chat.model_copy(update={"project": "shop"})
     corral_stack(chat, "apply", "-y")
@@ -115,7 +115,7 @@ def test_two_projects_do_not_share_an_environments_name(of):  # noqa: F811
     assert "nothing to change" in corral_stack(chat, "diff").output
 
 
-def test_a_stack_of_the_same_name_is_another_environments(of):  # noqa: F811
+def test_a_stack_of_the_same_name_is_another_environments(of):
     one = of("lab-branch/b").model_copy(update={"project": "chat-a"})
     other = of("lab-branch/a-b")
     assert one.stack_name == other.stack_name
@@ -126,7 +126,7 @@ def test_a_stack_of_the_same_name_is_another_environments(of):  # noqa: F811
     assert stacks.find(one).status == "CREATE_COMPLETE"
 
 
-def test_a_person_types_the_name(of, monkeypatch):  # noqa: F811
+def test_a_person_types_the_name(of, monkeypatch):
     settings = of("lab-branch/typed")
     make_small(settings, 7)
     monkeypatch.setattr("corral.cli.stack.asking.a_person_is_there", lambda: True)
@@ -137,7 +137,7 @@ def test_a_person_types_the_name(of, monkeypatch):  # noqa: F811
     assert stacks.find(settings) is None
 
 
-def test_what_is_protected_is_not_deleted_nor_emptied(of):  # noqa: F811
+def test_what_is_protected_is_not_deleted_nor_emptied(of):
     settings = of("lab-branch/guarded")
     guarded = settings.model_copy(update={"termination_protection": True})
     balanced = but(settings, "balancer", deletion_protection=True)
@@ -163,7 +163,7 @@ def test_what_is_protected_is_not_deleted_nor_emptied(of):  # noqa: F811
     assert stacks.find(settings).status == "UPDATE_COMPLETE"
 
 
-def test_a_deletion_that_something_holds_up_says_what_and_goes_on_when_it_is_run_again(of, monkeypatch):  # noqa: F811
+def test_a_deletion_that_something_holds_up_says_what_and_goes_on_when_it_is_run_again(of, monkeypatch):
     settings = of("lab-branch/held")
     corral_stack(settings, "apply", "-y")
     zone = ids(settings)["PrivateZone"]
@@ -182,7 +182,7 @@ def test_a_deletion_that_something_holds_up_says_what_and_goes_on_when_it_is_run
     assert stacks.find(settings) is None
 
 
-def test_a_host_that_writes_its_name_again_is_outlived(of, monkeypatch):  # noqa: F811
+def test_a_host_that_writes_its_name_again_is_outlived(of, monkeypatch):
     settings = of("lab-branch/stubborn")
     corral_stack(settings, "apply", "-y")
     zone, empty = ids(settings)["PrivateZone"], emptying.zones
@@ -199,7 +199,7 @@ def test_a_host_that_writes_its_name_again_is_outlived(of, monkeypatch):  # noqa
     assert "Stack chat-stubborn is deleted." in output
 
 
-def test_what_was_never_made_is_deleted_even_where_environments_are_protected(of):  # noqa: F811
+def test_what_was_never_made_is_deleted_even_where_environments_are_protected(of):
     settings = of("lab-branch/shell").model_copy(update={"termination_protection": True})
     engine.propose(settings, '{"Resources": {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock":'
                    ' "10.1.0.0/16"}}}}', Wishes())  # fmt: skip
@@ -207,7 +207,7 @@ def test_what_was_never_made_is_deleted_even_where_environments_are_protected(of
     assert stacks.find(settings) is None
 
 
-def test_parameters_that_a_killed_deletion_left_are_deleted_by_the_next(of, monkeypatch):  # noqa: F811
+def test_parameters_that_a_killed_deletion_left_are_deleted_by_the_next(of, monkeypatch):
     settings = of("lab-branch/rest")
     secrets.make_once(settings, "app", "one")
     with pytest.raises(CorralError, match="nobody to ask"):
@@ -222,14 +222,14 @@ def test_parameters_that_a_killed_deletion_left_are_deleted_by_the_next(of, monk
 
 
 @pytest.fixture
-def later(cloud, monkeypatch):  # noqa: F811
+def later(cloud, monkeypatch):
     """Let it be so many days later; settings that are read of files live in the lab's API."""
     monkeypatch.setattr(expiring.environments, "load", lambda name: lives_in(cloud, load(name)))
     today = expiry.today()
     return lambda days: monkeypatch.setattr(expiry, "today", lambda: today + timedelta(days=days))
 
 
-def test_environments_whose_day_is_over_are_listed_and_deleted(of, later):  # noqa: F811
+def test_environments_whose_day_is_over_are_listed_and_deleted(of, later):
     one, other, lab = of("lab-branch/first"), of("lab-branch/second"), of("lab")
     make_small(one, 1)
     make_small(other, 3)
@@ -257,7 +257,7 @@ def test_environments_whose_day_is_over_are_listed_and_deleted(of, later):  # no
     assert stacks.find(other).status == "CREATE_COMPLETE"
 
 
-def test_each_is_asked_about_and_one_that_cannot_go_keeps_no_other(of, later, monkeypatch):  # noqa: F811
+def test_each_is_asked_about_and_one_that_cannot_go_keeps_no_other(of, later, monkeypatch):
     names = ["a-spared", "b-guarded", "c-gone"]
     environments = {name: of(f"lab-branch/{name}") for name in names}
     for settings in environments.values():
@@ -271,7 +271,7 @@ def test_each_is_asked_about_and_one_that_cannot_go_keeps_no_other(of, later, mo
     assert [bool(stacks.find(environments[name])) for name in names] == [True, True, False]
 
 
-def test_a_file_that_says_another_region_now_deletes_nothing(of, later):  # noqa: F811
+def test_a_file_that_says_another_region_now_deletes_nothing(of, later):
     settings = of("lab-branch/moved")
     make_small(settings, 0)
     later(1)

@@ -59,7 +59,7 @@ def read_from_s3(settings):
     return calls
 
 
-def test_there_are_no_servers_before_there_is_a_bundle_and_it_is_said_what_to_do(of):  # noqa: F811
+def test_there_are_no_servers_before_there_is_a_bundle_and_it_is_said_what_to_do(of):
     settings = of("lab-branch/bare")
     shown = corral_stack(settings, "diff").stdout
     assert NONE in shown
@@ -80,7 +80,7 @@ def test_there_are_no_servers_before_there_is_a_bundle_and_it_is_said_what_to_do
     assert "Stack chat-bare is deleted." in corral_stack(settings, "delete", "--yes", "bare").stdout
 
 
-def test_with_the_bundle_come_the_servers(of):  # noqa: F811
+def test_with_the_bundle_come_the_servers(of):
     settings = of("lab-branch/coming")
     corral_stack(settings, "apply", "-y")
     name_a_bundle(settings)
@@ -112,7 +112,7 @@ def test_with_the_bundle_come_the_servers(of):  # noqa: F811
     assert "nothing to change" in corral_stack(settings, "diff").stdout
 
 
-def test_a_bundle_alone_brings_no_servers_for_app_servers_need_a_release(of):  # noqa: F811
+def test_a_bundle_alone_brings_no_servers_for_app_servers_need_a_release(of):
     settings = of("lab-branch/half")
     corral_stack(settings, "apply", "-y")
     name_a_bundle(settings, release=False)
@@ -120,7 +120,7 @@ def test_a_bundle_alone_brings_no_servers_for_app_servers_need_a_release(of):  #
     assert sizes(settings) == NOBODY
 
 
-def test_what_was_scaled_by_hand_stays_so(of):  # noqa: F811
+def test_what_was_scaled_by_hand_stays_so(of):
     settings = of("lab-branch/scaled")
     corral_stack(settings, "apply", "-y")
     give_servers(settings)
@@ -131,7 +131,7 @@ def test_what_was_scaled_by_hand_stays_so(of):  # noqa: F811
 
 
 @pytest.mark.parametrize("how", ["gone", "damaged"])
-def test_a_fleet_outlives_the_pointer_to_its_bundle(of, how):  # noqa: F811
+def test_a_fleet_outlives_the_pointer_to_its_bundle(of, how):
     settings = of("lab-branch/outliving")
     corral_stack(settings, "apply", "-y")
     give_servers(settings)
@@ -152,7 +152,7 @@ def test_a_fleet_outlives_the_pointer_to_its_bundle(of, how):  # noqa: F811
     assert [members(settings, role) for role in ROLES] == before
 
 
-def test_one_look_tells_that_there_is_no_bundle(of):  # noqa: F811
+def test_one_look_tells_that_there_is_no_bundle(of):
     settings = of("lab-branch/looking")
     corral_stack(settings, "apply", "-y")
     for words in (["diff"], ["apply", "-y"]):
@@ -161,7 +161,7 @@ def test_one_look_tells_that_there_is_no_bundle(of):  # noqa: F811
         assert calls == ["GetObject"]
 
 
-def test_an_environment_that_left_its_bucket_comes_back_with_servers_at_once(of):  # noqa: F811
+def test_an_environment_that_left_its_bucket_comes_back_with_servers_at_once(of):
     settings = of("lab-branch/returned").model_copy(update={"keep_data": True})
     corral_stack(settings, "apply", "-y")
     name_a_bundle(settings)
@@ -173,7 +173,7 @@ def test_an_environment_that_left_its_bucket_comes_back_with_servers_at_once(of)
     assert sizes(settings) == as_its_settings_say(settings)
 
 
-def test_a_pointer_that_makes_no_sense_is_told_before_anything_is_changed(of):  # noqa: F811
+def test_a_pointer_that_makes_no_sense_is_told_before_anything_is_changed(of):
     settings = of("lab-branch/senseless")
     corral_stack(settings, "apply", "-y")
     name_a_bundle(settings, "{")

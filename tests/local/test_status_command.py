@@ -21,7 +21,7 @@ APPS = 3
 
 
 @pytest.fixture(scope="module")
-def there(cloud):  # noqa: F811
+def there(cloud):
     """Environment test with three app servers and a database, none of which has reported."""
     settings = simulated.environment(cloud.endpoint, "test")
     simulated.populate(settings, APPS)
@@ -29,7 +29,7 @@ def there(cloud):  # noqa: F811
 
 
 @pytest.fixture
-def well(there, cloud):  # noqa: F811
+def well(there, cloud):
     """The same, when everybody has reported and the load balancer is content; who its members are."""
     members = simulated.everyone_reports(there)
     simulated.point(there)
@@ -37,7 +37,7 @@ def well(there, cloud):  # noqa: F811
     return members
 
 
-def balance(settings, cloud, members, **of_first):  # noqa: F811
+def balance(settings, cloud, members, **of_first):
     """Let the load balancer find all healthy; the first app server as `of_first`."""
     groups, _ = survey(settings)
     health = {one.instance_id: {"state": "healthy"} for one in members if one.role == "app"}
@@ -47,7 +47,7 @@ def balance(settings, cloud, members, **of_first):  # noqa: F811
 
 
 @pytest.fixture
-def corral(cloud):  # noqa: F811
+def corral(cloud):
     keys = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "worth-nothing", "CORRAL_ENV": "test"}
 
     def run(*words, **other):
@@ -74,7 +74,7 @@ def test_a_healthy_environment(well, corral):
     assert run.stdout.endswith("Environment test is healthy: 4 hosts in service, all well.\n")
 
 
-def test_a_host_that_fails_comes_first_with_the_reason(there, well, corral, cloud):  # noqa: F811
+def test_a_host_that_fails_comes_first_with_the_reason(there, well, corral, cloud):
     apps = [one for one in well if one.role == "app"]
     ill, other, _ = sorted(apps, key=lambda one: one.instance_id)
     balance(there, cloud, well, state="unhealthy", reason="Target.Timeout", description="Request timed out")

@@ -18,7 +18,7 @@ BUCKET = "chat-templates-123456789012-eu-west-1"
 
 
 @pytest.fixture
-def settings(cloud):  # noqa: F811
+def settings(cloud):
     """An environment in the lab's API: moto's own takes a policy for TLS only to deny everything."""
     there = lives_in(cloud, load("lab"))
     s3 = client(there, "s3")
