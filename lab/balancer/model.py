@@ -96,6 +96,10 @@ def read(said: Mapping[str, Any], address: str, elbv2: Any, ec2: Any, acm: Any) 
     attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
     tags = elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
     subnets = [zone["SubnetId"] for zone in said["AvailabilityZones"]]
+    listeners = _listeners(arn, elbv2, acm)
+    groups = _target_groups(said["VpcId"], elbv2)
+    # A group in use can't be deleted: a listener whose group is gone went before it, since it was listed.
+    there = {None, *(group.arn for group in groups)}
     return Balancer(
         arn=arn,
         name=said["LoadBalancerName"],
@@ -108,8 +112,8 @@ def read(said: Mapping[str, Any], address: str, elbv2: Any, ec2: Any, acm: Any) 
             for subnet in (ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else [])
         },
         attributes={each["Key"]: each["Value"] for each in attributes},
-        listeners=tuple(_listeners(arn, elbv2, acm)),
-        target_groups=tuple(_target_groups(said["VpcId"], elbv2)),
+        listeners=tuple(listener for listener in listeners if listener.target_group in there),
+        target_groups=tuple(groups),
     )
 
 
