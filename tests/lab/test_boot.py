@@ -75,7 +75,7 @@ def test_six_servers_come_in_one_go_and_fit_on_a_small_machine(fleet, two):
     fleet.scale(6)
     grown(fleet, 6)
     assert fleet.converge().changed == {}
-    hosts = present().values()
+    hosts = [present()[member.instance_id] for member in fleet.members()]
     assert len(hosts) == 9
     assert sum(memory(host) for host in hosts) < 4 * 2**30
 

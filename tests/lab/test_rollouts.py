@@ -1,4 +1,4 @@
-"""Rollouts on real hosts: a release comes to all of them while people use the site, or to none."""
+"""Rollouts on real hosts: a release comes to all while people use the site, or to none. One host hangs."""
 
 import json
 import os

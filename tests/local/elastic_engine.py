@@ -155,15 +155,19 @@ class Elasticsearch:
             assert self.notified.recv(100) == b"READY=1"
         except BaseException:
             self.process.kill()
-            self.process.wait()
+            self._ended()
             raise
 
     def stop(self):
         self.process.terminate()
         # As the unit says: SuccessExitStatus.
-        assert self.process.wait(300) == 143
+        assert self._ended() == 143
+
+    def _ended(self):
+        code = self.process.wait(300)
         self.notified.close()
         self._log.close()
+        return code
 
     @property
     def url(self):

@@ -16,9 +16,9 @@ def free_port() -> int:
     another test's connection might get this one before the server has started.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 20
-    while True:
-        port = _FIRST + worker * _PART + secrets.randbelow(_PART)
+    for _ in range(100_000):
         # A release is tried on the port after its own.
+        port = _FIRST + worker * _PART + secrets.randbelow(_PART - 1)
         if {port - 1, port, port + 1} & _given:
             continue
         try:
@@ -29,3 +29,4 @@ def free_port() -> int:
             continue
         _given.add(port)
         return port
+    raise AssertionError("all ports of this worker's part were given")

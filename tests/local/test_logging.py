@@ -190,7 +190,9 @@ def test_a_host_that_goes_waits_for_its_last_lines_and_not_for_ever(tmp_path, po
     host.say(1, 1_790_000_000)
     # All three in one batch: after the first, nothing more is sent before it is answered.
     path = host.folder / "etc/filebeat/filebeat.yml"
-    path.write_text(path.read_text().replace("flush.timeout: 1s", "flush.timeout: 10s"))
+    text = path.read_text()
+    assert "flush.timeout: 1s" in text
+    path.write_text(text.replace("flush.timeout: 1s", "flush.timeout: 10s"))
     with host.filebeat() as program:
         until(lambda: len(receiver.events) == 3, program.log)
         left = host.shipped(1)

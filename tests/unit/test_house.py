@@ -41,6 +41,14 @@ def test_unit_tests_take_nothing_from_those_with_real_processes(path):
     assert not {name for name in imported_by(path) if within(name, *slow)}
 
 
+@pytest.mark.parametrize("path", [p for p in PYTHON if p.startswith("tests/")])
+def test_no_test_is_lost_to_another_of_its_name(path):
+    """What ruff's F811 would say; it is off in tests, for there fixtures are imported and named again."""
+    body = ast.parse((ROOT / path).read_text()).body
+    names = [each.name for each in body if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize(
     "path",
     [
