@@ -1,5 +1,6 @@
 """Rolling updates of the lab's CloudFormation: a group's members replaced batch by batch, or left alone."""
 
+import contextlib
 import threading
 import time
 
@@ -184,19 +185,22 @@ def test_new_members_that_never_serve_fail_the_update_and_the_old_ones_stay(stac
         while not done.is_set():
             for each in fleet.described()["Instances"]:
                 if each["LifecycleState"] == "Pending:Wait" and each["LaunchTemplate"]["Version"] == "2":
-                    fleet.autoscaling.complete_lifecycle_action(
-                        AutoScalingGroupName="broken",
-                        LifecycleHookName="launch",
-                        InstanceId=each["InstanceId"],
-                        LifecycleActionResult="ABANDON",
-                    )
+                    with contextlib.suppress(ClientError):  # it went meanwhile
+                        fleet.autoscaling.complete_lifecycle_action(
+                            AutoScalingGroupName="broken",
+                            LifecycleHookName="launch",
+                            InstanceId=each["InstanceId"],
+                            LifecycleActionResult="ABANDON",
+                        )
             time.sleep(0.2)
 
     host = threading.Thread(target=give_up)
     host.start()
-    status, told = fleet.update(InstanceType="t3.small")
-    done.set()
-    host.join()
+    try:
+        status, told = fleet.update(InstanceType="t3.small")
+    finally:
+        done.set()
+        host.join()
     assert status == "UPDATE_ROLLBACK_COMPLETE", stacks.reasons("broken")
     assert told[:2] == [
         f"{INITIATED} in batches of 1, while keeping at least 2 instance(s) in service.",
