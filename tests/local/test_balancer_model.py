@@ -1,18 +1,15 @@
 """What the lab reads of a load balancer from the API while somebody changes it."""
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from lab.balancer import model
+from tests.shared import mocked
 
 
 @pytest.fixture
-def clients(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        yield [boto3.client(service, region_name="eu-west-1") for service in ("elbv2", "ec2", "acm")]
+def clients():
+    with mocked.clients("elbv2", "ec2", "acm") as made:
+        yield made
 
 
 def test_a_group_and_its_listener_that_are_deleted_meanwhile_are_left_out(clients, monkeypatch):

@@ -4,9 +4,7 @@ import json
 import re
 from datetime import UTC, datetime
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from corral.bundle import store, wheels
 from corral.bundle.build import Built, Manifest
@@ -14,17 +12,13 @@ from corral.errors import CorralError
 from corral.releases import pointers
 from corral.releases.archive import sha256
 from corral.releases.bucket import Bucket
+from tests.shared import mocked
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="eu-west-1")
-        where = {"LocationConstraint": "eu-west-1"}
-        s3.create_bucket(Bucket="chat-test-releases", CreateBucketConfiguration=where)
-        yield Bucket(s3, "chat-test-releases", "test")
+def bucket():
+    with mocked.releases_bucket() as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,28 +3,20 @@
 import dataclasses
 import json
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from corral.errors import CorralError
 from corral.releases import bad, build, pointers, store
 from corral.releases.bucket import Bucket
 from corral.releases.manifest import Manifest
+from tests.shared import mocked
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="eu-west-1")
-        where = {"LocationConstraint": "eu-west-1"}
-        s3.create_bucket(Bucket="chat-test-releases", CreateBucketConfiguration=where)
-        versioned = {"Status": "Enabled"}
-        s3.put_bucket_versioning(Bucket="chat-test-releases", VersioningConfiguration=versioned)
-        yield Bucket(s3, "chat-test-releases", "test")
+def bucket():
+    with mocked.releases_bucket() as made:
+        yield made
 
 
 @pytest.fixture

@@ -7,15 +7,13 @@ import sys
 import zipfile
 from pathlib import Path
 
-import boto3
 import pytest
 import zstandard
-from moto import mock_aws
 
 from corral import runtimes
 from corral.errors import CorralError
-from corral.releases.bucket import Bucket
 from corral.releases.npm import node_version
+from tests.shared import mocked
 
 SOURCES = Path(__file__).resolve().parents[2] / "files/process_manager"
 
@@ -120,13 +118,9 @@ def fetched(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        s3.create_bucket(Bucket="bucket")
-        yield Bucket(s3, "bucket", "test")
+def bucket():
+    with mocked.releases_bucket("bucket") as made:
+        yield made
 
 
 def names(archive):
