@@ -14,10 +14,12 @@ REGION = "eu-west-1"
 @contextmanager
 def clients(*services):
     """A boto3 client of each service, of an account with nothing in it."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with pytest.MonkeyPatch.context() as patch:
+        # Before moto, which sets them too: what it finds is what it leaves.
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
-        yield [boto3.client(service, region_name=REGION) for service in services]
+        with mock_aws():
+            yield [boto3.client(service, region_name=REGION) for service in services]
 
 
 @contextmanager
